@@ -1,0 +1,71 @@
+"""gridrl launches grids of reinforcement-learning experiments, and brings the algorithms to fill them.
+
+The public names are loaded when they are first used: importing the package costs no torch, no matplotlib, no MPI.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gridrl.algos import ALGOS
+    from gridrl.algos.loading import load
+    from gridrl.algos.ppo import ppo
+    from gridrl.algos.vpg import vpg
+    from gridrl.build import Builder
+    from gridrl.errors import ExperimentFailed, GridRLError
+    from gridrl.launch.experiment import call_experiment
+    from gridrl.launch.grid import ExperimentGrid
+    from gridrl.log.logger import EpochLogger, Logger, setup_logger_kwargs
+    from gridrl.results.figure import plot
+    from gridrl.utils.mpirun import mpi_fork
+
+__version__ = "0.1.0"
+
+# name -> the module that defines it
+_PUBLIC = {
+    "ALGOS": "gridrl.algos",
+    "Builder": "gridrl.build",
+    "EpochLogger": "gridrl.log.logger",
+    "ExperimentFailed": "gridrl.errors",
+    "ExperimentGrid": "gridrl.launch.grid",
+    "GridRLError": "gridrl.errors",
+    "Logger": "gridrl.log.logger",
+    "call_experiment": "gridrl.launch.experiment",
+    "load": "gridrl.algos.loading",
+    "mpi_fork": "gridrl.utils.mpirun",
+    "plot": "gridrl.results.figure",
+    "ppo": "gridrl.algos.ppo",
+    "setup_logger_kwargs": "gridrl.log.logger",
+    "vpg": "gridrl.algos.vpg",
+}
+
+__all__ = [
+    "ALGOS",
+    "Builder",
+    "EpochLogger",
+    "ExperimentFailed",
+    "ExperimentGrid",
+    "GridRLError",
+    "Logger",
+    "call_experiment",
+    "load",
+    "mpi_fork",
+    "plot",
+    "ppo",
+    "setup_logger_kwargs",
+    "vpg",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'gridrl' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
