@@ -50,7 +50,8 @@ except SystemExit as end:
         "g.add('seed', [0, 10])\n"
         "assert len(g.variants()) == 4\n"
         "g.print()\n",
-        "import gridrl.log.logger, gridrl.launch.worker, gridrl.launch.scheduler, gridrl.results.reader, gridrl.commands.plot",
+        "import gridrl.log.logger, gridrl.launch.worker, gridrl.launch.scheduler\n"
+        "import gridrl.results.reader, gridrl.results.figure, gridrl.commands.plot",
         RUN_MAIN.format(argv=["gridrl.run", "--help"]),
         RUN_MAIN.format(argv=["gridrl.run", "ppo", "--help"]),
         RUN_MAIN.format(argv=["gridrl.run", "plot", "--help"]),
@@ -67,9 +68,7 @@ def test_the_import_probe_sees_what_is_loaded(tmp_path: Path) -> None:
 
 def test_a_module_imports_strictly_lower_floors() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
-    ended = subprocess.run(
-        [linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+    ended = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -80,8 +79,7 @@ def test_files_and_functions_keep_their_budgets(path: Path) -> None:
     too_long = [
         f"{node.name} ({length} lines)"
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (length := _lines_without_docstring(node)) > 60
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (length := _lines_without_docstring(node)) > 60
     ]
     assert too_long == []
 
@@ -97,7 +95,9 @@ def test_public_things_have_docstrings(path: Path) -> None:
     bare = [
         node.name
         for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") and not ast.get_docstring(node)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and not ast.get_docstring(node)
     ]
     assert bare == []
     assert ast.get_docstring(tree) or not tree.body, "a module says what it gives you"
