@@ -1,0 +1,102 @@
+"""What the documents say is true: code runs, links lead somewhere, homes can be imported, commands parse."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELL_BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HOME = re.compile(r"`(gridrl(?:\.\w+)+)`")
+
+
+def _named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    return [
+        (f"{_named(page)}:{number}", block)
+        for page in PAGES
+        for number, block in enumerate(PYTHON_BLOCK.findall(page.read_text()))
+    ]
+
+
+@pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in python_blocks()])
+def test_code_in_the_documents_runs_as_a_script(code: str, tmp_path: Path) -> None:
+    script = tmp_path / "example.py"
+    script.write_text(code)
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", script.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_examples_run(script: Path, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_named)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = [
+        link
+        for link in LINK.findall(page.read_text())
+        if "://" not in link and not (page.parent / link.partition("#")[0]).exists()
+    ]
+    assert broken == []
+
+
+def homes() -> list[str]:
+    return sorted(set(HOME.findall((ROOT / "docs" / "coming-from.md").read_text())))
+
+
+@pytest.mark.parametrize("home", homes())
+def test_documented_names_can_be_imported_from_their_homes(home: str) -> None:
+    module, _, name = home.rpartition(".")
+    assert hasattr(importlib.import_module(module), name), home
+
+
+def test_every_page_stands_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    missing = [page.stem for page in (ROOT / "docs").glob("*.md") if page.stem != "index" and page.stem not in index]
+    assert missing == []
+
+
+def commands() -> list[str]:
+    lines = [line for page in PAGES for block in SHELL_BLOCK.findall(page.read_text()) for line in block.splitlines()]
+    return sorted({line.partition("  #")[0].strip() for line in lines if line.startswith("python -m gridrl.run ppo")})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_documented_grids_parse(command: str, tmp_path: Path) -> None:
+    """Every `ppo` command of the documents is understood (a dry run starts nothing)."""
+    words = command.split()[3:]
+    extra = [] if "--help" in words else ["--dry_run", "--data_dir", str(tmp_path)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "gridrl.run", *words, *extra],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
