@@ -1,0 +1,1 @@
+"""Worlds: making them by name, flattening their spaces, stepping one or many alike, keeping their state."""

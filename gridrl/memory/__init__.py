@@ -1,0 +1,1 @@
+"""Where transitions wait between the world and the loss."""
