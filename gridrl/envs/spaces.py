@@ -41,10 +41,12 @@ class FlatObservation:
         """Reads the space once, so that flattening an observation decides nothing any more.
 
         Raises:
-            BadValue: for a space that has no fixed-length vector form, such as Text, Graph or Sequence.
+            BadValue: for a space that has no fixed-length vector form, such as Text or Graph, or an empty one.
         """
         self.space = space
         self.dim = flat_dim(space)
+        if self.dim == 0:
+            raise BadValue(f"Observations of {space} are empty: there is nothing to learn from.")
         self._one = _reader(space, self.dim, lead=0)
         self._many = _reader(space, self.dim, lead=1)
 
@@ -107,7 +109,7 @@ def action_dim(space: gym.Space[Any]) -> int:
     )
 
 
-def _parts(space: spaces.Dict | spaces.Tuple) -> list[tuple[Any, gym.Space[Any]]]:
+def _parts(space: spaces.Dict | spaces.Tuple[Any]) -> list[tuple[Any, gym.Space[Any]]]:
     return list(space.spaces.items()) if isinstance(space, spaces.Dict) else list(enumerate(space.spaces))
 
 
@@ -160,16 +162,16 @@ def _writer(space: gym.Space[Any], lead: int) -> Writer:
     """The function that writes an observation into a zeroed vector (lead 0), a batch into zeroed rows (lead 1)."""
     match space:
         case spaces.Discrete():
-            return partial(_write_one_hot, np.array([space.start]), np.zeros(1, np.int64), lead)
+            return partial(_write_one_hot, np.array([-space.start]), lead)
         case spaces.MultiDiscrete():
-            offsets = np.concatenate([[0], np.cumsum(space.nvec.reshape(-1))[:-1]])
-            return partial(_write_one_hot, space.start.reshape(-1), offsets, lead)
+            offsets = np.cumsum(space.nvec.reshape(-1), dtype=np.int64) - space.nvec.reshape(-1)
+            return partial(_write_one_hot, offsets - space.start.reshape(-1), lead)
         case spaces.Dict() | spaces.Tuple():
             return partial(_write_parts, _slices(space, lead))
     return _write_array
 
 
-def _slices(space: spaces.Dict | spaces.Tuple, lead: int) -> list[tuple[Any, slice, Writer]]:
+def _slices(space: spaces.Dict | spaces.Tuple[Any], lead: int) -> list[tuple[Any, slice, Writer]]:
     slices, begin = [], 0
     for key, part in _parts(space):
         end = begin + flat_dim(part)
@@ -187,8 +189,8 @@ def _write_array(obs: Observation, out: Floats) -> None:
     out[...] = np.asarray(obs).reshape(out.shape)
 
 
-def _write_one_hot(start: npt.NDArray[Any], offsets: npt.NDArray[Any], lead: int, obs: Observation, out: Floats) -> None:
-    columns = np.asarray(obs).reshape((*out.shape[:lead], -1)) - start + offsets
+def _write_one_hot(shift: npt.NDArray[Any], lead: int, obs: Observation, out: Floats) -> None:
+    columns = np.asarray(obs).reshape((*out.shape[:lead], -1)) + shift
     if lead == 0:
         out[columns] = 1.0
     else:
