@@ -9,7 +9,8 @@ GridRLError
 ├─ MPIError, BackendError, RunDirectoryInUse
 ├─ BuildError(TypeError), BindingError(TypeError)
 ├─ ColumnError(ValueError), NotEnoughData(RuntimeError), ShapeError(ValueError)
-└─ CheckpointError: InvalidCheckpointLocation(ValueError), VersionMismatch
+├─ CheckpointError: InvalidCheckpointLocation(ValueError), VersionMismatch
+└─ DiskFull(OSError)
 ```
 A message says what was asked, what was found, what is allowed or nearest, and what to do.
 """
@@ -144,6 +145,10 @@ class InvalidCheckpointLocation(CheckpointError, ValueError):
 
 class VersionMismatch(CheckpointError):
     """A checkpoint was written by code whose state has another form."""
+
+
+class DiskFull(GridRLError, OSError):
+    """No room is left for a file of a run; what was written before stands."""
 
 
 class TrainingShutdownException(GridRLError):

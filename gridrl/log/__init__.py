@@ -1,0 +1,1 @@
+"""What a run writes: rows, their sinks, its configuration and its status."""

@@ -1,0 +1,367 @@
+"""The logger: what an epoch was like, gathered over all ranks, as one row for every sink."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gridrl.errors import BadValue, GridRLError, GridRLWarning
+from gridrl.log.cells import Cell, to_cell
+from gridrl.log.metrics import Moments, Samples
+from gridrl.log.rows import RowRecorder, Statistics
+from gridrl.log.saving import check_savable, env_name, is_env, write_config, write_state
+from gridrl.log.sinks import Destination, ProgressSink, Sink, TerminalSink, open_sinks
+from gridrl.utils.console import colorize, say
+from gridrl.utils.files import RunPaths
+from gridrl.utils.mpi import gather_objects, proc_id
+from gridrl.utils.names import cut_name
+from gridrl.utils.settings import settings
+
+__all__ = ["EpochLogger", "Logger", "colorize", "setup_logger_kwargs"]
+
+_STEP_COLUMN = "TotalEnvInteracts"
+
+
+def setup_logger_kwargs(
+    exp_name: str, seed: int | None = None, data_dir: str | Path | None = None, datestamp: bool = False
+) -> dict[str, Any]:
+    """Where an experiment writes: `data_dir/[YYYY-MM-DD_]exp_name/[YYYY-MM-DD_HH-MM-SS-]exp_name_s<seed>`.
+
+    >>> setup_logger_kwargs("ppo-cartpole", seed=3, data_dir="/tmp/data")
+    {'output_dir': '/tmp/data/ppo-cartpole/ppo-cartpole_s3', 'exp_name': 'ppo-cartpole'}
+
+    Args:
+        exp_name: the experiment's name; slashes make directories. A part of more than 150 bytes is cut and hashed.
+        seed: None: no inner directory.
+        data_dir: None: `DEFAULT_DATA_DIR` of `user_config.py`, `./data` unless set there.
+        datestamp: puts the day, and the time of the inner directory, before the names; `FORCE_DATESTAMP` of
+            `user_config.py` asks for them always.
+
+    Returns:
+        {"output_dir", "exp_name"}: keyword arguments of `Logger`. Nothing is made on the disk.
+
+    Raises:
+        BadValue: an empty name, or one that leads out of `data_dir`.
+    """
+    *outer, name = [cut_name(part) for part in exp_name.split("/")] if isinstance(exp_name, str) else [""]
+    if not name or any(part in ("", ".", "..") for part in [*outer, name]):
+        raise BadValue(f"exp_name={exp_name!r}: a name is text, without empty parts, '.' and '..' between its slashes.")
+    known = settings()
+    day = time.strftime("%Y-%m-%d_") if datestamp or known.FORCE_DATESTAMP else ""
+    moment = time.strftime("%Y-%m-%d_%H-%M-%S-") if day else ""
+    directory = Path(known.DEFAULT_DATA_DIR if data_dir is None else data_dir, *outer, f"{day}{name}")
+    if seed is not None:
+        directory /= f"{moment}{name}_s{seed}"
+    return {"output_dir": str(directory), "exp_name": exp_name}
+
+
+def _fresh_directory() -> Path:
+    """A new directory `experiments/<time>[-<n>]` in the data directory."""
+    parent = Path(settings().DEFAULT_DATA_DIR) / "experiments"
+    parent.mkdir(parents=True, exist_ok=True)
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    number = 1
+    while True:
+        directory = parent / (stamp if number == 1 else f"{stamp}-{number}")
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir()
+            return directory
+        number += 1
+
+
+class Logger:
+    """Writes rows, the configuration and the networks of one run.
+
+    Every rank makes one and calls the same methods; only rank 0 touches files. A row is in `progress.txt` when
+    `dump_tabular` returns: nothing is lost with the process.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory, Logger(directory, quiet=True) as logger:
+    ...     for epoch in range(2):
+    ...         logger.log_tabular("Epoch", epoch)
+    ...         _ = logger.dump_tabular()
+    ...     print(Path(directory, "progress.txt").read_text().split())
+    ['Epoch', '0', '1']
+
+    Attributes:
+        output_dir: the run directory; None on the ranks that were not told (see `output_dir` below).
+        exp_name: the experiment's name.
+        rows: how many rows have been written, by earlier attempts too where `resume` kept theirs.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path | None = None,
+        output_fname: str = "progress.txt",
+        exp_name: str | None = None,
+        *,
+        log: str | Iterable[str | Sink] = (),
+        quiet: bool = False,
+    ) -> None:
+        """Makes the run directory and opens the sinks.
+
+        Args:
+            output_dir: the run directory. None: rank 0 makes a new one, `experiments/<time>` in the data directory.
+            output_fname: the name of the progress file; a `*.csv` gets commas.
+            exp_name: noted in `config.json`.
+            log: sinks beside the progress file and the terminal: names out of `gridrl.log.sinks.SINKS`, or objects.
+            quiet: prints neither tables nor messages.
+
+        Raises:
+            BadValue: a sink that does not exist, or whose package is not installed.
+        """
+        self.exp_name = exp_name
+        self.rows = 0
+        self.quiet = quiet
+        self.output_dir = None if output_dir is None else Path(output_dir)
+        self._is_first = proc_id() == 0
+        self._recorder = RowRecorder()
+        self._model: Any = None
+        self._is_closed = False
+        self._progress: ProgressSink | None = None
+        self._sinks: list[Sink] = []
+        if self._is_first:
+            self._open(log, output_fname)
+
+    def _open(self, log: str | Iterable[str | Sink], output_fname: str) -> None:
+        if self.output_dir is None:
+            self.output_dir = _fresh_directory()
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        destination = Destination(self.output_dir, output_fname, self.exp_name)
+        asked = [log] if isinstance(log, str) else list(log)
+        others = open_sinks([entry for entry in asked if entry not in ("progress", "terminal")], destination)
+        self._progress = ProgressSink(destination)
+        self._sinks = [self._progress, *([] if self.quiet else [TerminalSink(destination)]), *others]
+        self.log(f"Logging data to {self._progress.file.path}")
+
+    def log(self, msg: str, color: str = "green") -> None:
+        """Prints a message in colour; rank 0 does, unless the logger is quiet."""
+        if self._is_first and not self.quiet:
+            say(msg, color, bold=True)
+
+    def log_tabular(self, key: str, val: Any = None) -> None:
+        """Puts a value into this epoch's row.
+
+        Args:
+            key: the column. It may come late, and be missing in some epochs.
+            val: a number of any kind (a numpy scalar, a tensor with one element), text, or None: an empty cell.
+
+        Raises:
+            ColumnError: the column was set already since the last `dump_tabular`, or `val` is an array.
+        """
+        self._recorder.put(key, to_cell(key, val))
+
+    def dump_tabular(self) -> dict[str, Cell]:
+        """Ends the epoch: gathers what the ranks have logged, once, and hands the row to every sink.
+
+        A column that ranks have set by value gets that of the lowest rank that has one. Every rank has to call it.
+
+        Returns:
+            The row, the same on every rank: column -> number, text, or None where there was nothing to report.
+
+        Raises:
+            ColumnError: no rank has logged anything since the last row.
+            DiskFull: no room for the row; those before it stand.
+        """
+        if self._is_closed:
+            raise GridRLError("dump_tabular(): this logger is closed.")
+        row = self._recorder.gather()
+        at = row.get(_STEP_COLUMN)
+        step = int(at) if isinstance(at, int | float) and abs(at) < 2**63 else self.rows
+        for sink in list(self._sinks):
+            self._write(sink, row, step)
+        self.rows += 1
+        return row
+
+    def _write(self, sink: Sink, row: dict[str, Cell], step: int) -> None:
+        """Hands a row to a sink. One that fails is closed and left out, but for the progress file: hours of training
+        are not given up for a sink on the side. Errors of gridrl's own are meant, and pass."""
+        try:
+            sink.write(row, step)
+        except Exception as error:
+            if sink is self._progress or isinstance(error, GridRLError):
+                raise
+            self._sinks.remove(sink)
+            with contextlib.suppress(Exception):
+                sink.close()
+            _warn(f"{type(sink).__name__} failed and gets no more rows; the others do. {type(error).__name__}: {error}")
+
+    def resume(self, rows: int) -> None:
+        """Goes on after an earlier attempt's first `rows` rows; its rows behind them move to `progress.cut.txt`.
+
+        Without this call all of an earlier attempt's rows move there, before the first new row is written.
+
+        Raises:
+            CheckpointError: fewer rows are there.
+        """
+        if self._progress is not None:
+            self._progress.file.keep_rows(rows)
+        self.rows = rows
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the logger stands, for a checkpoint; the rows up to here are safely on the disk."""
+        if self._progress is not None:
+            self._progress.file.sync()
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where `state_dict` was taken, see `resume`."""
+        self.resume(int(state["rows"]))
+
+    def save_config(self, config: Mapping[str, Any]) -> None:
+        """Puts an algorithm's arguments under "algorithm" in the run's `config.json`; the rest of it stays.
+
+        Args:
+            config: usually `locals()` at the top of the algorithm. Any value is taken: what JSON cannot say is told by
+                its name. Loggers and private names are left out, environments give their id.
+        """
+        if self._is_first and self.output_dir is not None:
+            readable = {
+                str(key): env_name(value) if is_env(value) else value
+                for key, value in config.items()
+                if not isinstance(value, Logger)
+            }
+            write_config(RunPaths(self.output_dir).config, readable, self.exp_name)
+
+    def setup_pytorch_saver(self, what: Any) -> None:
+        """Names what `save_state` saves.
+
+        Args:
+            what: an nn.Module (or anything with a state_dict), or a dict from names to such.
+
+        Raises:
+            CheckpointError: something in it has no state_dict.
+        """
+        check_savable(what)
+        self._model = what
+
+    def save_state(self, state_dict: Mapping[str, Any], itr: int | None = None) -> None:
+        """Saves the networks' weights as `model/model[<itr>].pt`, and `state_dict` beside them as `vars[<itr>].pt`.
+
+        Both are written at once and load with `torch.load(..., weights_only=True)`: no code is in them. A module's
+        file is its state_dict; that of a dict of modules maps their names to theirs.
+
+        Args:
+            state_dict: extras: tensors, numpy arrays (saved as tensors), numbers, text, lists and dicts of these.
+            itr: the epoch, to keep every one; None: the file is replaced each time.
+
+        Raises:
+            CheckpointError: an extra that would need pickled code to load, named by its key path. Nothing is written.
+            DiskFull: no room; what was saved before stands.
+        """
+        if self._is_first and self.output_dir is not None:
+            write_state(RunPaths(self.output_dir), self._model, state_dict, itr)
+
+    def close(self) -> None:
+        """Closes every sink; one that cannot be closed is warned about and does not keep the others open."""
+        self._is_closed = True
+        sinks, self._sinks = self._sinks, []
+        faults = []
+        for sink in sinks:
+            try:
+                sink.close()
+            except Exception as error:
+                faults.append(f"{type(sink).__name__} could not be closed. {type(error).__name__}: {error}")
+        for fault in faults:
+            _warn(fault)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, GridRLWarning, stacklevel=3)
+
+
+class EpochLogger(Logger):
+    """A logger that gathers numbers during an epoch and logs their statistics over all ranks.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory, EpochLogger(directory, quiet=True) as logger:
+    ...     for episode_return in (1.0, 2.0, 6.0):
+    ...         logger.store(EpRet=episode_return)
+    ...     logger.log_tabular("EpRet", with_min_and_max=True)
+    ...     logger.dump_tabular()
+    {'AverageEpRet': 3.0, 'StdEpRet': 2.160246899469287, 'MaxEpRet': 6.0, 'MinEpRet': 1.0}
+    """
+
+    _samples: dict[str, Samples]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Takes the arguments of `Logger`."""
+        super().__init__(*args, **kwargs)
+        self._samples = {}
+
+    def store(self, **values: Any) -> None:
+        """Remembers numbers for this epoch's statistics.
+
+        Args:
+            values: key -> a number, a numpy array or torch tensor of any shape (each element counts), or a list of
+                these. Their kinds may be mixed under one key. Nothing of them is kept but the numbers.
+
+        Raises:
+            ColumnError: something that is no number.
+        """
+        for key, value in values.items():
+            samples = self._samples.get(key)
+            if samples is None:
+                samples = self._samples[key] = Samples()
+            samples.add(value)
+
+    def log_tabular(
+        self, key: str, val: Any = None, with_min_and_max: bool = False, average_only: bool = False
+    ) -> None:
+        """Puts a value, or the statistics of what was stored, into this epoch's row; the ranks meet in `dump_tabular`.
+
+        Args:
+            key: the column, or the key of `store`.
+            val: the value; None: the columns `Average<key>` and `Std<key>` of the stored numbers of all ranks. They
+                are empty where no rank has any. The stored numbers are forgotten.
+            with_min_and_max: the columns `Max<key>` and `Min<key>` too.
+            average_only: only the average, in a column `<key>`.
+
+        Raises:
+            ColumnError: a column was set already since the last `dump_tabular`.
+        """
+        if val is not None:
+            super().log_tabular(key, val)
+            return
+        samples = self._samples.get(key)
+        moments = Moments() if samples is None else samples.moments()
+        self._recorder.put(key, Statistics(moments, with_min_and_max, average_only))
+        self._samples.pop(key, None)
+
+    def get_stats(self, key: str, with_min_and_max: bool = False) -> tuple[float, ...]:
+        """The statistics of the numbers stored under a key since it was last logged. Every rank has to call it.
+
+        Returns:
+            (mean, std), with `with_min_and_max` (mean, std, min, max), over all ranks; nan where no rank has any.
+        """
+        samples = self._samples.get(key)
+        merged = Moments()
+        for moments in gather_objects(Moments() if samples is None else samples.moments()) or ():
+            merged.merge(moments)
+        found = (merged.mean, merged.std, merged.minimum, merged.maximum)
+        if not merged.count:
+            found = (float("nan"),) * 4
+        return found if with_min_and_max else found[:2]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the logger stands, and what is stored but not yet logged."""
+        stored = {key: samples.state_dict() for key, samples in self._samples.items()}
+        return {**super().state_dict(), "stored": stored}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where `state_dict` was taken, see `resume`."""
+        super().load_state_dict(state)
+        self._samples = {key: Samples.from_state_dict(stored) for key, stored in state.get("stored", {}).items()}

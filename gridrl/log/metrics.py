@@ -1,0 +1,265 @@
+"""Numbers gathered over an epoch: means by key, and float64 statistics that merge over ranks.
+
+Torch tensors are recognised by their methods; torch itself is never imported here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gridrl.errors import BadValue, ColumnError
+
+# Numbers kept one by one before they are folded into moments: 512 kB of pointers per key at most.
+_FOLD_AT = 65_536
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether `value` is a torch tensor, told by what it can do."""
+    return hasattr(value, "detach") and hasattr(value, "cpu")
+
+
+def as_floats(value: Any) -> npt.NDArray[np.float64]:
+    """Numbers in any shape and of any kind as float64, flat.
+
+    Args:
+        value: a number, a numpy array, a torch tensor on any device (with a gradient or without), or lists and tuples
+            of these in any nesting, ragged ones too. Booleans count as 0 and 1.
+
+    Returns:
+        [N]; a view of `value` where it is a float64 array already.
+
+    Raises:
+        ColumnError: it holds something that is no real number.
+    """
+    if is_tensor(value):
+        value = value.detach().cpu()
+        return as_floats((value if value.is_complex() else value.double()).numpy())
+    if isinstance(value, list | tuple) and any(isinstance(item, list | tuple) or is_tensor(item) for item in value):
+        return np.concatenate([np.empty(0), *(as_floats(item) for item in value)])
+    array = _as_array(value)
+    if array.dtype.kind not in "biuf":
+        raise ColumnError(
+            f"{_shown(value)} ({type(value).__name__}) is no number: numbers, numpy arrays, torch tensors "
+            "and lists of them can be averaged."
+        )
+    return array.astype(np.float64, copy=False).ravel()
+
+
+def _as_array(value: Any) -> npt.NDArray[Any]:
+    """Numbers as an array; of kind O where they are none."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths, in a list of arrays
+        return np.concatenate([as_floats(item) for item in value])
+    if array.dtype.kind == "O" and array.size:
+        numbers = [item for item in array.ravel() if isinstance(item, int | float) or hasattr(item, "__float__")]
+        return np.array([float(item) for item in numbers]) if len(numbers) == array.size else array
+    return array.astype(np.float64) if array.size == 0 else array
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@dataclass
+class Moments:
+    """Count, sum, squared deviations, least and largest of numbers: everything in float64, and mergeable.
+
+    A NaN among the numbers makes every statistic NaN: it is shown, not hidden. An infinite number makes the
+    deviation NaN.
+
+    Attributes:
+        count: how many numbers.
+        total: their sum. Sums of whole numbers are exact, so that their mean does not depend on how they were split.
+        squares: the sum of their squared deviations from their mean.
+        minimum: the least; inf where there is none.
+        maximum: the largest; -inf where there is none.
+
+    >>> left, right = Moments.of([1.0, 2.0]), Moments.of([6.0])
+    >>> left.merge(right)
+    >>> left.mean, left.std, left.minimum, left.maximum
+    (3.0, 2.160246899469287, 1.0, 6.0)
+    """
+
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    minimum: float = math.inf
+    maximum: float = -math.inf
+
+    @classmethod
+    def of(cls, numbers: Iterable[float] | npt.NDArray[np.float64]) -> Moments:
+        """The moments of numbers [N]; N may be 0."""
+        array = np.asarray(numbers, dtype=np.float64)
+        if not array.size:
+            return cls()
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = float(array.sum())
+            deviations = array - total / array.size
+            return cls(array.size, total, float(deviations @ deviations), float(array.min()), float(array.max()))
+
+    @property
+    def mean(self) -> float:
+        """The mean; nan of no numbers."""
+        return self.total / self.count if self.count else math.nan
+
+    @property
+    def std(self) -> float:
+        """The population standard deviation (divided by the count); nan of no numbers."""
+        return math.sqrt(self.squares / self.count) if self.count else math.nan
+
+    def merge(self, other: Moments) -> None:
+        """Takes in the numbers of `other`, by the pairwise rule of Chan, Golub and LeVeque (1983), equation 2.1b:
+        M2 = M2_a + M2_b + (mean_b - mean_a)^2 n_a n_b / (n_a + n_b).
+        """
+        if other.count and self.count:
+            apart = other.mean - self.mean
+            # (apart * n_a) before the second apart: apart^2 alone may overflow where the mean does not
+            self.squares += other.squares + apart * (apart * (self.count * other.count / (self.count + other.count)))
+        elif other.count:
+            self.squares = other.squares
+        self.count += other.count
+        self.total += other.total
+        self.minimum = _extreme(min, self.minimum, other.minimum)
+        self.maximum = _extreme(max, self.maximum, other.maximum)
+
+
+def _extreme(choose: Any, one: float, other: float) -> float:
+    """The builtin min and max pass a NaN over or not, by the order of their arguments."""
+    return math.nan if math.isnan(one) or math.isnan(other) else float(choose(one, other))
+
+
+class Samples:
+    """The numbers stored under one key during an epoch.
+
+    Single numbers are kept as they come and folded together when they are asked for; arrays are folded at once, so
+    that their owner may reuse them.
+    """
+
+    __slots__ = ("_folded", "_numbers")
+
+    def __init__(self) -> None:
+        self._numbers: list[float] = []
+        self._folded = Moments()
+
+    def add(self, value: Any) -> None:
+        """Takes a number or numbers, see `as_floats`; arrays without an element add nothing."""
+        kind = type(value)
+        if kind is float or kind is int or kind is bool or isinstance(value, np.number | np.bool_):
+            if isinstance(value, np.complexfloating):
+                as_floats(value)
+            self._numbers.append(float(value))
+            if len(self._numbers) >= _FOLD_AT:
+                self._folded, self._numbers = self.moments(), []
+            return
+        numbers = as_floats(value)
+        if numbers.size == 1:
+            self._numbers.append(float(numbers[0]))
+        else:
+            self._folded.merge(Moments.of(numbers))
+
+    def moments(self) -> Moments:
+        """The statistics of everything that was added."""
+        moments = Moments(**vars(self._folded))
+        moments.merge(Moments.of(self._numbers))
+        return moments
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything added so far, in plain numbers: statistics taken after a load have the same bytes."""
+        return {"numbers": list(self._numbers), "folded": list(vars(self._folded).values())}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Samples:
+        """What `state_dict` gave, alive again."""
+        samples = cls()
+        samples._numbers = [float(number) for number in state["numbers"]]
+        samples._folded = Moments(*state["folded"])
+        return samples
+
+
+class ScalarMeanTracker:
+    """Means of scalars by key, over any number of calls.
+
+    A key counts where it is given: keys may have different counts.
+
+    >>> tracker = ScalarMeanTracker()
+    >>> tracker.add_scalars({"loss": 4.0, "reward": 1.0})
+    >>> tracker.add_scalars({"loss": 1.0}, n=2)
+    >>> dict(tracker.pop_and_reset())
+    {'loss': 2.0, 'reward': 1.0}
+    """
+
+    def __init__(self) -> None:
+        self._sums: OrderedDict[str, float] = OrderedDict()
+        self._counts: OrderedDict[str, int] = OrderedDict()
+
+    def add_scalars(self, scalars: Mapping[str, Any], n: int | Mapping[str, int] = 1) -> None:
+        """Adds one mean per key, weighted by how many numbers it is the mean of.
+
+        Args:
+            scalars: key -> number (tensors with one element too; only the number is kept).
+            n: how many numbers each of them stands for; or key -> that. 0 leaves the key out.
+
+        Raises:
+            KeyError: `n` is a mapping that lacks a key. Nothing is added then, nor after any other error.
+            BadValue: a negative count.
+        """
+        added = [
+            (key, _one_number(key, value), n[key] if isinstance(n, Mapping) else n) for key, value in scalars.items()
+        ]
+        for key, _, count in added:
+            if count < 0:
+                raise BadValue(f"n={count} for {key!r}: a count is 0 or more.")
+        for key, value, count in added:
+            if count:
+                self._sums[key] = self._sums.get(key, 0.0) + count * value
+                self._counts[key] = self._counts.get(key, 0) + int(count)
+
+    def merge(self, other: ScalarMeanTracker) -> None:
+        """Takes in what another tracker (another worker's, another rank's) has seen."""
+        for key, value in other._sums.items():
+            self._sums[key] = self._sums.get(key, 0.0) + value
+            self._counts[key] = self._counts.get(key, 0) + other._counts[key]
+
+    def means(self) -> OrderedDict[str, float]:
+        """key -> mean, in the order in which the keys were first seen."""
+        return OrderedDict((key, total / self._counts[key]) for key, total in self._sums.items())
+
+    def sums(self) -> OrderedDict[str, float]:
+        """key -> weighted sum."""
+        return self._sums.copy()
+
+    def counts(self) -> OrderedDict[str, int]:
+        """key -> how many numbers."""
+        return self._counts.copy()
+
+    def pop_and_reset(self) -> OrderedDict[str, float]:
+        """The means; every key is forgotten."""
+        means = self.means()
+        self.reset()
+        return means
+
+    def reset(self) -> None:
+        """Forgets every key."""
+        self._sums.clear()
+        self._counts.clear()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no key has been seen."""
+        return not self._sums
+
+
+def _one_number(key: str, value: Any) -> float:
+    numbers: Sequence[float] | npt.NDArray[np.float64] = as_floats(value)
+    if len(numbers) != 1:
+        raise ColumnError(f"{key!r}: one number is wanted, {len(numbers)} were given.")
+    return float(numbers[0])

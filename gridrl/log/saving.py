@@ -1,0 +1,143 @@
+"""What a logger keeps beside its rows: the configuration as JSON, weights and extras that load without pickled code."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridrl.errors import CheckpointError
+from gridrl.log.disk import told_when_full
+from gridrl.log.metrics import is_tensor
+from gridrl.typing import JSON
+from gridrl.utils.files import RunPaths, read_json, write_atomic
+from gridrl.utils.names import without_address
+
+_PLAIN = (bool, int, float, str, bytes, complex, type(None))
+
+
+def strict_json(value: Any) -> JSON:
+    """A value as JSON that every reader takes: NaN and infinities as text, memory addresses left out."""
+    if isinstance(value, dict):
+        return {without_address(str(key)): strict_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    if isinstance(value, str):
+        return without_address(value).encode("utf-8", "replace").decode()
+    return value  # type: ignore[no-any-return]  # convert_json leaves nothing else
+
+
+def is_env(value: Any) -> bool:
+    """Whether a value behaves like an environment."""
+    return all(hasattr(value, name) for name in ("step", "reset", "action_space", "observation_space"))
+
+
+def env_name(env: Any) -> str:
+    """The registered id of an environment, or its text without addresses."""
+    spec = getattr(env, "spec", None)
+    name = getattr(spec, "id", None)
+    return name if isinstance(name, str) else without_address(str(env))
+
+
+def write_config(path: Path, algorithm: Mapping[str, Any], exp_name: str | None) -> None:
+    """Adds a part under "algorithm" to a configuration; whatever else stands there is left as it is."""
+    from gridrl.utils.serialization import convert_json
+
+    known = read_json(path)
+    config: dict[str, Any] = known if isinstance(known, dict) else {} if exp_name is None else {"exp_name": exp_name}
+    config["algorithm"] = strict_json(convert_json(algorithm))
+    text = json.dumps(config, indent=4, ensure_ascii=False, allow_nan=False) + "\n"
+    with told_when_full(path, "the configuration was not written"):
+        write_atomic(path, text)
+
+
+def portable(value: Any, where: str = "state") -> Any:
+    """A state made of nothing but what `torch.load(..., weights_only=True)` takes.
+
+    Args:
+        value: tensors (copied to the CPU, each with memory of its own), numpy arrays (become tensors), numbers, text,
+            None, lists, tuples and dicts of these, and environments (become their id).
+        where: the key path, for the error.
+
+    Raises:
+        CheckpointError: anything else, named by its key path.
+    """
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, np.generic):
+        return portable(value.item(), where) if type(value.item()) in _PLAIN else _refuse(value, where)
+    if is_tensor(value):
+        return value.detach().cpu().clone()
+    if isinstance(value, np.ndarray):
+        return _tensor_of(value, where)
+    if isinstance(value, Mapping):
+        return {portable(key, f"a key of {where}"): portable(item, f"{where}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [portable(item, f"{where}[{place}]") for place, item in enumerate(value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    for plain in (bool, int, float, str):  # enums and other subclasses would be pickled as their class
+        if isinstance(value, plain):
+            return plain(value) if plain is not str else str.__str__(value)
+    return env_name(value) if is_env(value) else _refuse(value, where)
+
+
+def _tensor_of(array: np.ndarray[Any, Any], where: str) -> Any:
+    import torch
+
+    try:
+        return torch.from_numpy(np.array(array, order="C", copy=True))
+    except (TypeError, ValueError):
+        return _refuse(array, where)
+
+
+def _refuse(value: Any, where: str) -> Any:
+    kind = f"array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+    raise CheckpointError(
+        f"save_state: {where} is a {kind}: it could be loaded only by running pickled code. Give tensors, numpy arrays "
+        "of numbers, numbers, text, or lists and dicts of these; its state_dict(), if it has one."
+    )
+
+
+def state_of(what: Any) -> Any:
+    """The state of a module, or name -> state of several."""
+    if isinstance(what, Mapping):
+        return {name: portable(part.state_dict(), f"{name!r}") for name, part in what.items()}
+    return portable(what.state_dict(), "the module's state")
+
+
+def check_savable(what: Any) -> None:
+    """Raises:
+    CheckpointError: something in `what` has no state_dict.
+    """
+    parts = what if isinstance(what, Mapping) else {"the object": what}
+    for name, part in parts.items():
+        if not callable(getattr(part, "state_dict", None)):
+            raise CheckpointError(
+                f"setup_pytorch_saver: {name} is a {type(part).__name__}, which has no state_dict(). "
+                "Give an nn.Module, or a dict from names to modules."
+            )
+
+
+def write_torch(path: Path, state: Any) -> None:
+    """Writes a `portable` state at once; `torch.load(path, weights_only=True)` reads it."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with told_when_full(path, "the networks were not saved, what was saved before stands"):
+        write_atomic(path, buffer.getvalue())
+
+
+def write_state(paths: RunPaths, model: Any | None, extras: Mapping[str, Any], itr: int | None) -> None:
+    """Writes the weights of `model` (if any) and the extras beside them; nothing where one of them cannot be saved."""
+    extras = portable(extras, "state_dict")
+    if model is not None:
+        write_torch(paths.model_file(itr), state_of(model))
+    write_torch(paths.model_extras(itr), extras)
