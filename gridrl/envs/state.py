@@ -5,12 +5,12 @@ steps depend on, the generators and the counters of their wrappers included, is 
 environment nothing is assumed: `get_state` gives None, and it is never stepped or copied.
 
 States are plain values (dicts, lists, strings, numbers), so that they can stand in a checkpoint that is read without
-trusting it. An environment of your own takes part by two methods of its unwrapped class:
+trusting it. An environment or wrapper of your own takes part by two methods:
 
     def __gridrl_state__(self) -> dict: ...               # plain values and numpy arrays
     def __gridrl_set_state__(self, state: dict) -> None: ...
 
-Its generator `np_random` is kept with it.
+Its generator `np_random` is kept with it, without their doing.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from typing import Any, TypeAlias
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
+from gymnasium.wrappers import PassiveEnvChecker
 
 from gridrl.errors import VersionMismatch
 
 State: TypeAlias = dict[str, Any]
 
-# class -> the attributes that change while it runs (what is drawn on a screen aside)
-_WORLDS = {
+# environment or wrapper -> the attributes that change while it runs (what is drawn on a screen aside)
+_KNOWN: dict[str, tuple[str, ...]] = {
     "gymnasium.envs.classic_control.acrobot:AcrobotEnv": ("state",),
     "gymnasium.envs.classic_control.cartpole:CartPoleEnv": ("state", "steps_beyond_terminated"),
     "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv": ("state", "steps", "prev_done", "low", "high"),
@@ -42,12 +43,9 @@ _WORLDS = {
     "gymnasium.envs.toy_text.cliffwalking:CliffWalkingEnv": ("s", "lastaction"),
     "gymnasium.envs.toy_text.frozen_lake:FrozenLakeEnv": ("s", "lastaction"),
     "gymnasium.envs.toy_text.taxi:TaxiEnv": ("s", "lastaction", "fickle_step", "taxi_orientation"),
-}
-_CHECKER = ("checked_reset", "checked_step", "checked_render", "close_called", "checked_data_reuse")
-_WRAPPERS = {
     "gymnasium.wrappers.common:Autoreset": ("autoreset",),
     "gymnasium.wrappers.common:OrderEnforcing": ("_has_reset",),
-    "gymnasium.wrappers.common:PassiveEnvChecker": _CHECKER,
+    "gymnasium.wrappers.common:PassiveEnvChecker": (),
     "gymnasium.wrappers.common:TimeLimit": ("_elapsed_steps",),
     "gymnasium.wrappers.transform_action:ClipAction": (),
     "gymnasium.wrappers.transform_action:RescaleAction": (),
@@ -74,16 +72,14 @@ def get_state(env: Any) -> State | None:
         if any(part is None for part in parts):
             return None
         return {"kind": _kind(env), "parts": parts, "restarting": env._autoreset_envs.tolist()}
-    if isinstance(env, gym.Wrapper):
-        inner = get_state(env.env) if _kind(env) in _WRAPPERS else None
-        return inner and {"kind": _kind(env), "values": _values(env, _WRAPPERS[_kind(env)]), "inner": inner}
-    if hasattr(env, "__gridrl_state__"):
-        values = _encoded(env.__gridrl_state__())
-    elif _kind(env) in _WORLDS:
-        values = _values(env, _WORLDS[_kind(env)])
-    else:
+    values = _own_values(env)
+    if values is None:
         return None
-    return {"kind": _kind(env), "values": values, "generator": _generator_state(env)}
+    state = {"kind": _kind(env), "values": values, "generator": _generator_state(env)}
+    if isinstance(env, gym.Wrapper):
+        state["inner"] = get_state(env.env)
+        return state if state["inner"] is not None else None
+    return state
 
 
 def set_state(env: Any, state: State) -> None:
@@ -100,15 +96,10 @@ def set_state(env: Any, state: State) -> None:
     if "parts" in state:
         _set_parts(env, state)
         return
-    if hasattr(env, "__gridrl_set_state__"):
-        env.__gridrl_set_state__(_decoded(state["values"]))
-    else:
-        for name, value in state["values"].items():
-            setattr(env, name, _decoded(value))
+    _set_own_values(env, _decoded(state["values"]))
+    _set_generator(env, state["generator"])
     if "inner" in state:
         set_state(env.env, state["inner"])
-    elif state["generator"] is not None:
-        env._np_random_seed, env._np_random = state["generator"]["seed"], _generator(state["generator"])
 
 
 def _set_parts(env: SyncVectorEnv[Any, Any], state: State) -> None:
@@ -123,22 +114,40 @@ def _kind(env: Any) -> str:
     return f"{type(env).__module__}:{type(env).__qualname__}"
 
 
-def _values(env: Any, names: tuple[str, ...]) -> State:
-    return {name: _encoded(getattr(env, name)) for name in names if hasattr(env, name)}
+def _own_values(env: Any) -> Any:
+    """What changes in the environment itself, or in the wrapper itself; None if that is not known."""
+    if hasattr(env, "__gridrl_state__"):
+        return _encoded(env.__gridrl_state__())
+    names = _KNOWN.get(_kind(env))
+    if names is None:
+        return None
+    return _encoded({name: getattr(env, name) for name in names if hasattr(env, name)})
+
+
+def _set_own_values(env: Any, values: State) -> None:
+    if hasattr(env, "__gridrl_set_state__"):
+        env.__gridrl_set_state__(values)
+        return
+    for name, value in values.items():
+        setattr(env, name, value)
+    if type(env) is PassiveEnvChecker:  # it warns at the first calls, and would compare them with calls never made here
+        env.checked_reset = env.checked_step = env.checked_data_reuse = True
 
 
 def _generator_state(env: Any) -> State | None:
-    generator = env._np_random
+    generator = vars(env).get("_np_random")  # a wrapper's property would reach through to the world's
     if generator is None:
         return None
     return {"seed": env._np_random_seed, "state": _encoded(generator.bit_generator.state)}
 
 
-def _generator(state: State) -> np.random.Generator:
+def _set_generator(env: Any, state: State | None) -> None:
+    if state is None:
+        return
     kept = _decoded(state["state"])
     bit_generator: np.random.BitGenerator = getattr(np.random, kept["bit_generator"])()
     bit_generator.state = kept
-    return np.random.Generator(bit_generator)
+    env._np_random, env._np_random_seed = np.random.Generator(bit_generator), state["seed"]
 
 
 def _encoded(value: Any) -> Any:
