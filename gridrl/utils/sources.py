@@ -127,23 +127,34 @@ def find_module(name: str, near: Path | None = None) -> Path | None:
     Raises:
         BadValue: there is no such module.
     """
-    top, *rest = name.split(".")
-    places = [near] if near is not None and (_in_folder(near, top) or (near / top).is_dir()) else None
-    if places is None:
-        path, places = _find_top(top, name)
-        if not rest:
-            return path
+    parts = name.split(".")
+    if near is not None and (_in_folder(near, parts[0]) or (near / parts[0]).is_dir()):
+        path, places = None, [near]
     else:
-        rest = [top, *rest]
-    for position, part in enumerate(rest):
-        found = next((file for folder in places if (file := _in_folder(folder, part))), None)
-        if position == len(rest) - 1 and found is not None:
-            return found
-        places = [folder / part for folder in places if (folder / part).is_dir()]
-        if not places:
-            break
-    _check_exists(name)
-    return None
+        path, places = _find_top(parts.pop(0), name)
+    for part in parts:
+        if _is_compiled(part, places):
+            return None
+        path = next((file for folder in places if (file := _in_folder(folder, part))), None)
+        below = [folder / part for folder in places if (folder / part).is_dir()]
+        if path is None and not below:
+            _refuse_missing(name, part, places)
+            return None
+        places = below
+    return path
+
+
+def _is_compiled(name: str, places: list[Path]) -> bool:
+    return any(file.suffix in (".so", ".pyd") for folder in places for file in folder.glob(f"{name}.*"))
+
+
+def _refuse_missing(asked: str, part: str, places: list[Path]) -> None:
+    """Raises unless the module could exist without a file: loaded (made by its package), or inside a compiled one."""
+    if asked in sys.modules or not places:
+        return
+    names = {file.stem for folder in places for file in folder.iterdir() if file.suffix == ".py" or file.is_dir()}
+    parent = asked[: asked.rindex(part)].rstrip(".")
+    raise BadValue(f"{asked}: {parent or places[0]} has no module {part!r}.{did_you_mean(part, sorted(names))}")
 
 
 def _in_folder(folder: Path, name: str) -> Path | None:
@@ -170,19 +181,6 @@ def _find_top(top: str, asked: str) -> tuple[Path | None, list[Path]]:
 
 def _python_file(name: str | None) -> Path | None:
     return Path(name) if name and name.endswith(".py") and Path(name).is_file() else None
-
-
-def _check_exists(name: str) -> None:
-    """Of a submodule without a source file: one that is loaded (made by its package) or compiled is good."""
-    if name in sys.modules:
-        return
-    parent, _, last = name.rpartition(".")
-    folder = find_module(parent)
-    siblings = sorted(folder.parent.iterdir()) if folder is not None and folder.name == "__init__.py" else []
-    if any(path.name.split(".")[0] == last and path.suffix in (".so", ".pyd") for path in siblings):
-        return
-    near = did_you_mean(last, [path.stem for path in siblings if path.suffix == ".py" or path.is_dir()])
-    raise BadValue(f"{name}: {parent} has no module {last!r}.{near}")
 
 
 @lru_cache(maxsize=256)
