@@ -110,17 +110,22 @@ class ProcessTree:
         self.pid = pid
         self.refresh()
 
+    def add(self, pid: int) -> None:
+        """Records one more process, if there is one of this number."""
+        import psutil
+
+        if pid not in self._members:
+            with contextlib.suppress(psutil.Error):
+                self._members[pid] = psutil.Process(pid)
+
     def refresh(self) -> None:
         """Adds the descendants that the recorded processes have now."""
         import psutil
 
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if self.pid not in self._members:
-                self._members[self.pid] = psutil.Process(self.pid)
+        self.add(self.pid)
         for member in list(self._members.values()):
             with contextlib.suppress(psutil.Error):
-                if member.is_running():
-                    self._members.update({child.pid: child for child in member.children(recursive=True)})
+                self._members |= {child.pid: child for child in member.children(recursive=True)}
 
     def alive(self) -> list[psutil.Process]:
         """The recorded processes that still run; zombies do not."""
