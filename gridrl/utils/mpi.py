@@ -6,59 +6,33 @@ started with more than one: nothing here needs MPI to be installed.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gridrl.errors import BadValue, MPIError
+from gridrl.utils.mpi_environment import in_mpi, rank_in_environment, without_mpi
 
-# The variable with a rank's number, and the one with the number of ranks, by who sets them.
-_RANK_MARKS = (
-    ("PMI_RANK", "PMI_SIZE"),  # MPICH, Intel MPI, srun --mpi=pmi2
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI
-    ("PMIX_RANK", "SLURM_STEP_NUM_TASKS"),  # srun --mpi=pmix
-)
-# Set by the rank's keeper: the process that is the rank. Its children inherit all of these, but are no ranks.
-RANK_PID = "GRIDRL_RANK_PID"
-# What only an MPI launcher sets for the processes that it starts ...
-_LAUNCHED = (RANK_PID, "PMI_", "PMI2_", "PMIX_", "HYDI_", "MPI_LOCAL", "OMPI_COMM_WORLD_", "OMPI_UNIVERSE_SIZE")
-# ... and prefixes that it shares with settings of the user's.
-_SHARED = ("MPI_", "MPIR_", "MPICH_", "MPIEXEC_", "HYDRA_", "I_MPI_", "OMPI_", "PRTE_", "ORTE_", "OPAL_")
+__all__ = [
+    "allreduce",
+    "allreduce_in_place",
+    "barrier",
+    "broadcast",
+    "gather_objects",
+    "in_mpi",
+    "mpi_avg",
+    "mpi_op",
+    "mpi_statistics_scalar",
+    "mpi_sum",
+    "msg",
+    "num_procs",
+    "proc_id",
+    "rank_in_environment",
+    "without_mpi",
+]
+
 _OPS = ("sum", "prod", "min", "max")
-
-
-def rank_in_environment(environ: Mapping[str, str] | None = None) -> int | None:
-    """The MPI rank that a launcher gave this process by its environment, None where none did."""
-    environ = os.environ if environ is None else environ
-    for rank, _ in _RANK_MARKS:
-        if environ.get(rank, "").isdecimal():
-            return int(environ[rank])
-    return None
-
-
-def in_mpi(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether this process is one of several MPI ranks, told by its environment alone.
-
-    A child process of a rank inherits the rank's environment without being one, and cannot use MPI.
-    """
-    environ = os.environ if environ is None else environ
-    if environ.get(RANK_PID, str(os.getpid())) != str(os.getpid()):
-        return False
-    return next((environ.get(size) != "1" for rank, size in _RANK_MARKS if rank in environ), False)
-
-
-def without_mpi(environ: Mapping[str, str]) -> dict[str, str]:
-    """A copy of an environment without the variables of an MPI launch around it, for a process that is no part of it.
-
-    Left in, they make an `mpiexec` or an MPI process started from a rank fail. In a rank, settings such as `OMPI_MCA_*`
-    cannot be told from the launcher's own and go too; outside they stay, and `MPI4PY_*` always does.
-    """
-    in_rank = rank_in_environment(environ) is not None
-    surrounding = _LAUNCHED + _SHARED if in_rank else _LAUNCHED
-    return {name: value for name, value in environ.items() if not name.startswith(surrounding)}
 
 
 def _mpi() -> Any:
@@ -108,47 +82,68 @@ def _is_tensor(x: Any) -> bool:
 
 
 def _as_array(x: Any, dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
+    """The numbers of `x`; half precision, which MPI does not know, becomes single, and truth values become 0 and 1."""
     if _is_tensor(x):
         tensor = x.detach().cpu()
-        return np.asarray(tensor.double().numpy() if dtype == np.float64 else tensor.numpy(), dtype=dtype)
-    return np.asarray(x, dtype=dtype)
+        x = (tensor.double() if dtype == np.float64 else _at_least_single(tensor)).numpy()
+    array = np.asarray(x, dtype=dtype)
+    if array.dtype == bool:
+        return array.astype(np.int64)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _at_least_single(tensor: Any) -> Any:
+    return tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor
+
+
+def _in_kind(result: npt.NDArray[Any], x: Any, dtype: Any = None) -> Any:
+    """The result as what `x` is: a Python number, an array, or a tensor of `dtype` on the same device."""
+    if _is_tensor(x):
+        import torch
+
+        return torch.from_numpy(result).to(dtype=dtype, device=x.device)
+    return result.item() if np.isscalar(x) else result
+
+
+def allreduce_in_place(array: npt.NDArray[Any], op: Any = "sum") -> None:
+    """Reduces a contiguous array over the ranks, into itself and in its own dtype."""
+    if in_mpi():
+        _mpi().COMM_WORLD.Allreduce(_mpi().IN_PLACE, array, op=_handle(op))
 
 
 def _reduced(array: npt.NDArray[Any], op: Any) -> npt.NDArray[Any]:
     """A new array, contiguous, of the same shape and dtype."""
     result = np.array(array, order="C", copy=True)
-    if in_mpi():
-        _mpi().COMM_WORLD.Allreduce(_mpi().IN_PLACE, result, op=_handle(op))
+    allreduce_in_place(result, op)
     return result
 
 
 def allreduce(x: Any, out: npt.NDArray[Any] | None = None, op: Any = "sum") -> Any:
-    """Reduces a value over the ranks; every rank gets the result.
+    """Reduces a value over the ranks, in its own dtype; every rank gets the result.
 
     Args:
         x: a number, a numpy array or a torch tensor, of one shape and dtype on all ranks.
-        out: a contiguous array for the result, as in mpi4py's `Allreduce`; None: a new one.
+        out: an array for the result, as in mpi4py's `Allreduce`; None: a new one.
         op: "sum", "prod", "min", "max", or an operation of mpi4py's.
 
     Returns:
         A Python number for a number; else an array or tensor with the shape and dtype of `x`, or `out`.
     """
-    array = _as_array(x)
-    result = _reduced(array.astype(np.int64) if array.dtype == bool else array, op)
+    result = _reduced(_as_array(x), op)
     if out is not None:
         out[...] = result
         return out
-    if _is_tensor(x):
-        import torch
-
-        return torch.from_numpy(result).to(dtype=x.dtype, device=x.device)
-    return result.item() if np.isscalar(x) else result
+    return _in_kind(result, x, x.dtype if _is_tensor(x) and x.is_floating_point() else None)
 
 
 def mpi_op(x: Any, op: Any) -> Any:
-    """Reduces a number or an array over the ranks in float64: a float for a number, a float64 array for an array."""
+    """Reduces a number, an array or a tensor over the ranks, computed in float64.
+
+    Returns:
+        A float for a number, a float64 array for an array; for a tensor one of its own floating dtype, else of float64.
+    """
     result = _reduced(_as_array(x, np.float64), op)
-    return float(result) if np.isscalar(x) else result
+    return _in_kind(result, x, x.dtype if _is_tensor(x) and x.is_floating_point() else None)
 
 
 def mpi_sum(x: Any) -> Any:
@@ -196,21 +191,9 @@ def _broadcast_tensor(x: Any, root: int) -> None:
         x.copy_(buffer)
 
 
-def gather_objects(x: Any, root: int | None = None) -> list[Any] | None:
-    """Collects a picklable object of each rank, in the order of the ranks.
-
-    Args:
-        x: this rank's object.
-        root: the only rank that gets them; None: all do.
-
-    Returns:
-        The list; None on the ranks that get nothing.
-    """
-    if not in_mpi():
-        return [x]
-    world = _mpi().COMM_WORLD
-    found: list[Any] | None = world.allgather(x) if root is None else world.gather(x, root=root)
-    return found
+def gather_objects(x: Any) -> list[Any]:
+    """A picklable object of each rank, in the order of the ranks; every rank gets them all."""
+    return list(_mpi().COMM_WORLD.allgather(x)) if in_mpi() else [x]
 
 
 def mpi_statistics_scalar(x: Any, with_min_and_max: bool = False) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gridrl.errors import BadValue, MPIError
-from gridrl.utils.mpi import without_mpi
+from gridrl.utils.mpi_environment import without_mpi
 from gridrl.utils.processes import physical_cores, usable_cores
 
 # Implementation -> what its version texts say: those of its mpiexec and those of its library.

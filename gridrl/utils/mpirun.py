@@ -13,7 +13,7 @@ from types import FrameType
 
 from gridrl.errors import MPIError
 from gridrl.utils.files import RunPaths
-from gridrl.utils.mpi import in_mpi
+from gridrl.utils.mpi_environment import in_mpi
 from gridrl.utils.mpiexec import Mpiexec, check_mpi, find_mpiexec, implementation_of, resolve_num_cpu
 from gridrl.utils.rank_run import RankOutcome, RunningRanks, run_ranks, start_ranks
 

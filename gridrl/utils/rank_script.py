@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
             return
         if not sys.flags.safe_path:  # what python puts first for a script; here it still stands for `-m`
-            sys.path[0] = words[0] if os.path.isdir(words[0]) else os.path.dirname(os.path.abspath(words[0]))
+            sys.path[0] = words[0] if os.path.isdir(words[0]) else os.path.dirname(os.path.realpath(words[0]))
         runpy.run_path(words[0], run_name="__main__")
 
 

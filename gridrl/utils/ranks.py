@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from gridrl.utils.files import RunPaths, read_json, write_atomic
-from gridrl.utils.mpi import rank_in_environment
+from gridrl.utils.mpi_environment import rank_in_environment
 from gridrl.utils.rank_keeper import FAILED, begin_mark, end_mark, write_failure, write_mark
 
 _REASON_LIMIT = 300  # characters of an exception's message that stand in a table; the whole is in error.txt
