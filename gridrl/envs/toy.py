@@ -42,7 +42,7 @@ class Endless(ToyWorld):
     best_return = 25.0  # with the registered time limit
 
     def __init__(self) -> None:
-        self.observation_space = spaces.Box(1.0, 1.0, (1,))
+        self.observation_space = spaces.Box(0.0, 1.0, (1,))
         self.action_space = spaces.Discrete(2)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -63,7 +63,7 @@ class Bandit(ToyWorld):
     def __init__(self, payoffs: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)) -> None:
         self.payoffs = tuple(payoffs)
         self.best_return = max(self.payoffs)
-        self.observation_space = spaces.Box(1.0, 1.0, (1,))
+        self.observation_space = spaces.Box(0.0, 1.0, (1,))
         self.action_space = spaces.Discrete(len(self.payoffs))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gridrl.errors import ShapeError
+from gridrl.ops.updates import clip_norm
+
+
+def test_a_long_gradient_is_shortened_in_place_and_its_length_told() -> None:
+    gradient = np.array([3.0, 0.0, 4.0], np.float32)
+    assert clip_norm(gradient, 2.5) == 5.0
+    assert gradient.tolist() == [1.5, 0.0, 2.0]
+
+
+def test_torch_is_clipped_like_numpy() -> None:
+    gradient = torch.tensor([3.0, 0.0, 4.0])
+    assert clip_norm(gradient, 2.5) == 5.0
+    assert gradient.tolist() == [1.5, 0.0, 2.0]
+
+
+def test_a_short_gradient_is_left_alone() -> None:
+    gradient = np.array([0.3, 0.4], np.float32)
+    assert clip_norm(gradient, 0.5000001) == pytest.approx(0.5)
+    assert gradient.tolist() == np.array([0.3, 0.4], np.float32).tolist()
+
+
+def test_a_gradient_that_is_no_number_is_told_and_not_touched() -> None:
+    gradient = np.array([1.0, np.nan], np.float32)
+    assert np.isnan(clip_norm(gradient, 0.5))
+    assert gradient[0] == 1.0
+
+
+def test_a_gradient_of_two_axes_is_refused() -> None:
+    with pytest.raises(ShapeError, match=r"flat_grad \[2, 2\]: 1 dimension"):
+        clip_norm(np.zeros((2, 2)), 1.0)
