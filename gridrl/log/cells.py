@@ -107,13 +107,13 @@ def scan_rows(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
     rows: list[list[str]] = []
     ends: list[int] = []
     row: list[str] = []
-    bare = re.compile(f"([^{delimiter}\n]*)([{delimiter}\n])")
+    bare, end = re.compile(f"([^{delimiter}\n]*)([{delimiter}\n])"), re.compile(f"({delimiter}|\r?\n)")
     at = 0
     while at < len(text):
         quoted = _QUOTED.match(text, at) if text[at] == '"' else None
-        if text[at] == '"' and not quoted:
-            break  # opened and never closed
-        if quoted and (closed := re.compile(f"({delimiter}|\r?\n)").match(text, quoted.end())):
+        if text[at] == '"' and (not quoted or quoted.end() == len(text)):
+            break  # opened and not closed yet: a quote at the end may be the first of two
+        if quoted and (closed := end.match(text, quoted.end())):
             row.append(Quoted(quoted[1].replace('""', '"')))
             mark, at = closed[1][-1], closed.end()
         elif found := bare.match(text, at):

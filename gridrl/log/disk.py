@@ -10,7 +10,9 @@ from pathlib import Path
 
 from gridrl.errors import DiskFull
 
-_FULL = {errno.ENOSPC: "no space is left on its file system", errno.EDQUOT: "the disk quota is used up"}
+_FULL = {errno.ENOSPC: "no space is left on its file system"}
+if hasattr(errno, "EDQUOT"):
+    _FULL[errno.EDQUOT] = "the disk quota is used up"
 
 
 @contextlib.contextmanager

@@ -3,75 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import time
+import functools
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gridrl.errors import BadValue, GridRLError, GridRLWarning
+from gridrl.errors import GridRLError, GridRLWarning
 from gridrl.log.cells import Cell, to_cell
+from gridrl.log.disk import told_when_full
 from gridrl.log.metrics import Moments, Samples
+from gridrl.log.places import fresh_directory, setup_logger_kwargs
 from gridrl.log.rows import RowRecorder, Statistics
-from gridrl.log.saving import check_savable, env_name, is_env, write_config, write_state
+from gridrl.log.saving import check_savable, write_config, write_state
 from gridrl.log.sinks import Destination, ProgressSink, Sink, TerminalSink, open_sinks
 from gridrl.utils.console import colorize, say
 from gridrl.utils.files import RunPaths
 from gridrl.utils.mpi import gather_objects, proc_id
-from gridrl.utils.names import cut_name
-from gridrl.utils.settings import settings
 
 __all__ = ["EpochLogger", "Logger", "colorize", "setup_logger_kwargs"]
 
 _STEP_COLUMN = "TotalEnvInteracts"
-
-
-def setup_logger_kwargs(
-    exp_name: str, seed: int | None = None, data_dir: str | Path | None = None, datestamp: bool = False
-) -> dict[str, Any]:
-    """Where an experiment writes: `data_dir/[YYYY-MM-DD_]exp_name/[YYYY-MM-DD_HH-MM-SS-]exp_name_s<seed>`.
-
-    >>> setup_logger_kwargs("ppo-cartpole", seed=3, data_dir="/tmp/data")
-    {'output_dir': '/tmp/data/ppo-cartpole/ppo-cartpole_s3', 'exp_name': 'ppo-cartpole'}
-
-    Args:
-        exp_name: the experiment's name; slashes make directories. A part of more than 150 bytes is cut and hashed.
-        seed: None: no inner directory.
-        data_dir: None: `DEFAULT_DATA_DIR` of `user_config.py`, `./data` unless set there.
-        datestamp: puts the day, and the time of the inner directory, before the names; `FORCE_DATESTAMP` of
-            `user_config.py` asks for them always.
-
-    Returns:
-        {"output_dir", "exp_name"}: keyword arguments of `Logger`. Nothing is made on the disk.
-
-    Raises:
-        BadValue: an empty name, or one that leads out of `data_dir`.
-    """
-    *outer, name = [cut_name(part) for part in exp_name.split("/")] if isinstance(exp_name, str) else [""]
-    if not name or any(part in ("", ".", "..") for part in [*outer, name]):
-        raise BadValue(f"exp_name={exp_name!r}: a name is text, without empty parts, '.' and '..' between its slashes.")
-    known = settings()
-    day = time.strftime("%Y-%m-%d_") if datestamp or known.FORCE_DATESTAMP else ""
-    moment = time.strftime("%Y-%m-%d_%H-%M-%S-") if day else ""
-    directory = Path(known.DEFAULT_DATA_DIR if data_dir is None else data_dir, *outer, f"{day}{name}")
-    if seed is not None:
-        directory /= f"{moment}{name}_s{seed}"
-    return {"output_dir": str(directory), "exp_name": exp_name}
-
-
-def _fresh_directory() -> Path:
-    """A new directory `experiments/<time>[-<n>]` in the data directory."""
-    parent = Path(settings().DEFAULT_DATA_DIR) / "experiments"
-    parent.mkdir(parents=True, exist_ok=True)
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    number = 1
-    while True:
-        directory = parent / (stamp if number == 1 else f"{stamp}-{number}")
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir()
-            return directory
-        number += 1
 
 
 class Logger:
@@ -130,8 +83,9 @@ class Logger:
 
     def _open(self, log: str | Iterable[str | Sink], output_fname: str) -> None:
         if self.output_dir is None:
-            self.output_dir = _fresh_directory()
-        self.output_dir.mkdir(parents=True, exist_ok=True)
+            self.output_dir = fresh_directory()
+        with told_when_full(self.output_dir, "the run directory was not made"):
+            self.output_dir.mkdir(parents=True, exist_ok=True)
         destination = Destination(self.output_dir, output_fname, self.exp_name)
         asked = [log] if isinstance(log, str) else list(log)
         others = open_sinks([entry for entry in asked if entry not in ("progress", "terminal")], destination)
@@ -218,15 +172,11 @@ class Logger:
 
         Args:
             config: usually `locals()` at the top of the algorithm. Any value is taken: what JSON cannot say is told by
-                its name. Loggers and private names are left out, environments give their id.
+                its name. Loggers are left out, environments give their id.
         """
         if self._is_first and self.output_dir is not None:
-            readable = {
-                str(key): env_name(value) if is_env(value) else value
-                for key, value in config.items()
-                if not isinstance(value, Logger)
-            }
-            write_config(RunPaths(self.output_dir).config, readable, self.exp_name)
+            arguments = {key: value for key, value in config.items() if not isinstance(value, Logger)}
+            write_config(RunPaths(self.output_dir).config, arguments, self.exp_name)
 
     def setup_pytorch_saver(self, what: Any) -> None:
         """Names what `save_state` saves.
@@ -295,12 +245,9 @@ class EpochLogger(Logger):
     {'AverageEpRet': 3.0, 'StdEpRet': 2.160246899469287, 'MaxEpRet': 6.0, 'MinEpRet': 1.0}
     """
 
-    _samples: dict[str, Samples]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Takes the arguments of `Logger`."""
-        super().__init__(*args, **kwargs)
-        self._samples = {}
+    @functools.cached_property
+    def _samples(self) -> dict[str, Samples]:
+        return {}
 
     def store(self, **values: Any) -> None:
         """Remembers numbers for this epoch's statistics.

@@ -6,6 +6,7 @@ Torch tensors are recognised by their methods; torch itself is never imported he
 from __future__ import annotations
 
 import math
+import operator
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,14 +103,17 @@ class Moments:
         if not array.size:
             return cls()
         with np.errstate(invalid="ignore", over="ignore"):
-            total = float(array.sum())
-            deviations = array - total / array.size
-            return cls(array.size, total, float(deviations @ deviations), float(array.min()), float(array.max()))
+            moments = cls(array.size, float(array.sum()), 0.0, float(array.min()), float(array.max()))
+            deviations = array - moments.mean
+            # Two passes, corrected for the rounding of the mean: Chan, Golub and LeVeque (1983), equation 1.7.
+            squares = np.square(deviations).sum() - deviations.sum() ** 2 / array.size
+            moments.squares = max(float(squares), 0.0)  # max(nan, 0) is nan
+        return moments
 
     @property
     def mean(self) -> float:
-        """The mean; nan of no numbers."""
-        return self.total / self.count if self.count else math.nan
+        """The mean, nan of no numbers; never beyond the least and the largest, where rounding would put it."""
+        return min(max(self.total / self.count, self.minimum), self.maximum) if self.count else math.nan
 
     @property
     def std(self) -> float:
@@ -213,7 +217,8 @@ class ScalarMeanTracker:
             BadValue: a negative count.
         """
         added = [
-            (key, _one_number(key, value), n[key] if isinstance(n, Mapping) else n) for key, value in scalars.items()
+            (key, _one_number(key, value), operator.index(n[key] if isinstance(n, Mapping) else n))
+            for key, value in scalars.items()
         ]
         for key, _, count in added:
             if count < 0:
@@ -221,7 +226,7 @@ class ScalarMeanTracker:
         for key, value, count in added:
             if count:
                 self._sums[key] = self._sums.get(key, 0.0) + count * value
-                self._counts[key] = self._counts.get(key, 0) + int(count)
+                self._counts[key] = self._counts.get(key, 0) + count
 
     def merge(self, other: ScalarMeanTracker) -> None:
         """Takes in what another tracker (another worker's, another rank's) has seen."""

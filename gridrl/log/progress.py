@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import io
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +48,7 @@ class ProgressFile:
         self.columns: dict[str, None] = {}
         self.rows = 0
         self._delimiter = delimiter_of(self.path)
-        self._descriptor: int | None = None
+        self._file: io.FileIO | None = None
         self._size = 0
         self._is_settled = False  # whether the rows of an earlier attempt are kept or moved
 
@@ -63,7 +65,8 @@ class ProgressFile:
         """
         if rows < 0:
             raise BadValue(f"keep_rows({rows}): a number of rows is 0 or more.")
-        self._close_file()
+        self.close()
+        self._remove_leftovers()
         content = self.path.read_bytes() if self.path.exists() else b""
         # Latin-1 maps bytes to letters one to one: the places found in the text are places in the file.
         ends = row_ends(content.decode("latin-1"), self._delimiter)
@@ -102,28 +105,20 @@ class ProgressFile:
 
     def sync(self) -> None:
         """Returns when the rows would survive a power failure too."""
-        if self._descriptor is not None:
-            os.fsync(self._descriptor)
+        if self._file is not None:
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Closes the file; a row appended later opens it again."""
-        self._close_file()
-
-    def _close_file(self) -> None:
-        if self._descriptor is not None:
-            descriptor, self._descriptor = self._descriptor, None
-            os.close(descriptor)
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
 
     def _write(self, content: bytes) -> None:
-        if self._descriptor is None:
+        if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            _write_all(self._descriptor, content)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)  # no half row behind the last whole one
-            raise
+            self._file = io.FileIO(self.path, "ab")
+        _append_whole(self._file, content, self._size)
         self._size += len(content)
 
     def _rewrite(self, header: str, line: str, num_late: int) -> None:
@@ -133,32 +128,39 @@ class ProgressFile:
         padding = self._delimiter.encode() * num_late
         old = [content[start : end - 1] + padding + b"\n" for start, end in itertools.pairwise(ends)]
         wider = b"".join([_encoded(header), *old, _encoded(line)])
+        self.close()
         with atomic_path(self.path) as aside:
             aside.write_bytes(wider)
-        self._close_file()
         self._size = len(wider)
 
     def _cut(self, header: bytes, rows: bytes) -> None:
         """Appends rows to the file of cut ones, safely on the disk before they leave this one."""
         if not rows:
             return
-        with told_when_full(self.cut_path, "rows of an earlier attempt could not be moved there; they stand"):
-            descriptor = os.open(self.cut_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            size = os.fstat(descriptor).st_size
-            try:
-                _write_all(descriptor, header + rows + (b"" if rows.endswith(b"\n") else b"\n"))
-                os.fsync(descriptor)
-            except BaseException:
-                os.ftruncate(descriptor, size)
-                raise
-            finally:
-                os.close(descriptor)
+        content = header + rows + (b"" if rows.endswith(b"\n") else b"\n")
+        with (
+            told_when_full(self.cut_path, "rows of an earlier attempt could not be moved there; they stand"),
+            io.FileIO(self.cut_path, "ab") as file,
+        ):
+            _append_whole(file, content, os.fstat(file.fileno()).st_size)
+            os.fsync(file.fileno())
+
+    def _remove_leftovers(self) -> None:
+        """Takes away what a process that was killed while it wrote aside has left."""
+        for leftover in self.path.parent.glob(f".{glob.escape(self.path.name[:100])}.*.tmp"):
+            leftover.unlink(missing_ok=True)
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
+def _append_whole(file: io.FileIO, content: bytes, size: int) -> None:
+    """Appends everything, or leaves the file with the `size` bytes that it has."""
     left = memoryview(content)
-    while left:  # a disk that fills up takes a part first, and refuses the rest with the next write
-        left = left[os.write(descriptor, left) :]
+    try:
+        while left:  # a disk that fills up takes a part first, and refuses the rest with the next write
+            left = left[file.write(left) or 0 :]
+    except BaseException:
+        with contextlib.suppress(OSError):
+            file.truncate(size)
+        raise
 
 
 def _encoded(text: str) -> bytes:
@@ -204,7 +206,7 @@ def _rows_of(text: str, delimiter: str) -> list[list[str]]:
 def _column(cells: Sequence[str]) -> Column:
     try:
         if not any(isinstance(cell, Quoted) for cell in cells):
-            return np.array([cell or "nan" for cell in cells], dtype=np.float64)
+            return np.fromiter((float(cell or "nan") for cell in cells), np.float64, len(cells))
     except ValueError:
         pass
     column = np.empty(len(cells), dtype=object)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -110,7 +111,16 @@ def open_sinks(log: Iterable[str | Sink], destination: Destination) -> list[Sink
     for entry in asked:
         if not isinstance(entry, str | Sink):
             raise BadValue(f"log: {entry!r} is neither the name of a sink nor an object with write and close.")
-    return [SINKS.load(entry)(destination) if isinstance(entry, str) else entry for entry in asked]
+    opened: list[Sink] = []
+    try:
+        for entry in asked:
+            opened.append(SINKS.load(entry)(destination) if isinstance(entry, str) else entry)
+    except BaseException:
+        for sink in opened:
+            with contextlib.suppress(Exception):
+                sink.close()
+        raise
+    return opened
 
 
 class ProgressSink:
