@@ -15,18 +15,8 @@ class Schedule(Protocol):
         ...
 
 
-class _Callable:
-    """`schedule(step)` is `schedule.at(step)`, as learning-rate schedulers and losses expect it."""
-
-    def at(self, step: float) -> float:
-        raise NotImplementedError
-
-    def __call__(self, epoch: float) -> float:
-        return self.at(epoch)
-
-
 @dataclass(frozen=True)
-class ConstantSchedule(_Callable):
+class ConstantSchedule:
     """The same value always.
 
     >>> ConstantSchedule(0.5).at(1000)
@@ -39,16 +29,12 @@ class ConstantSchedule(_Callable):
         """`value`, whatever the step."""
         return self.value
 
-
-def _linear(initial: float, final: float, steps: float, step: float) -> float:
-    """`initial + (final - initial) * step / steps`, its ends exact and the step kept between them."""
-    if step >= steps:
-        return final
-    return initial + (final - initial) * (max(step, 0) / steps)
+    def __call__(self, epoch: float) -> float:
+        return self.value
 
 
 @dataclass(frozen=True)
-class LinearSchedule(_Callable):
+class LinearSchedule:
     """A straight line from `initial` at step 0 to `final` at `steps`, level before and after.
 
     >>> [LinearSchedule(0.0, 1.0, 4).at(step) for step in (-1, 0, 1, 4, 9)]
@@ -56,7 +42,7 @@ class LinearSchedule(_Callable):
 
     Attributes:
         initial: the value up to step 0.
-        final: the value from step `steps` on.
+        final: the value from step `steps` on, exactly.
         steps: the length of the slope; 0 makes it `final` from the start.
     """
 
@@ -66,12 +52,17 @@ class LinearSchedule(_Callable):
 
     def at(self, step: float) -> float:
         """The value at `step`."""
-        return _linear(self.initial, self.final, self.steps, step)
+        if step >= self.steps:
+            return self.final
+        return self.initial + (self.final - self.initial) * (max(step, 0) / self.steps)
+
+    def __call__(self, epoch: float) -> float:
+        return self.at(epoch)
 
 
 @dataclass(frozen=True)
-class LinearDecay(_Callable):
-    """`LinearSchedule` with its arguments in AllenAct's order.
+class LinearDecay:
+    """`LinearSchedule` with its arguments in AllenAct's order; calling it gives the value.
 
     >>> decay = LinearDecay(steps=10)
     >>> decay(0), decay(5), decay(20)
@@ -89,4 +80,7 @@ class LinearDecay(_Callable):
 
     def at(self, step: float) -> float:
         """The value at `step`."""
-        return _linear(self.startp, self.endp, self.steps, step)
+        return LinearSchedule(self.startp, self.endp, self.steps).at(step)
+
+    def __call__(self, epoch: float) -> float:
+        return self.at(epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from typing import Any
@@ -29,7 +30,9 @@ def valid_str(value: Any) -> str:
         return valid_str(value.class_type)
     if isinstance(value, Reference):
         return valid_str(value.last)
-    name = getattr(value, "__name__", None) or getattr(getattr(value, "func", None), "__name__", None)
+    if isinstance(value, functools.partial):
+        return valid_str(value.func)
+    name = getattr(value, "__name__", None)
     if isinstance(name, str):
         return valid_str(name)
     if isinstance(value, (list, tuple)):

@@ -51,12 +51,18 @@ def generator(seed: SupportsIndex, *stream: str | SupportsIndex) -> np.random.Ge
     Args:
         seed: a whole number from 0 on.
         stream: names or numbers of what it is for: `generator(seed, "noise", env_index)`.
+
+    Raises:
+        BadValue: the seed is negative.
     """
     import numpy as np
 
+    entropy = operator.index(seed)
+    if entropy < 0:
+        raise BadValue(f"seed: a whole number from 0 on is needed, not {seed!r}.")
     parts = [part if isinstance(part, str) else operator.index(part) for part in stream]
     key = struct.unpack("<8I", hashlib.sha256(repr(parts).encode()).digest()) if parts else ()
-    return np.random.default_rng(np.random.SeedSequence(operator.index(seed), spawn_key=key))
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=key))
 
 
 def set_seed(seed: int | None = None) -> None:

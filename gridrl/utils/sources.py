@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ast
-import sys
+import builtins
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
 from gridrl.errors import BadValue, did_you_mean
+from gridrl.utils.locate import find_module, python_file_in
 
+_LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.JoinedStr)
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -43,6 +44,11 @@ class Source:
     stars: list[str] = field(default_factory=list)
 
     @property
+    def near(self) -> Path | None:
+        """Where a file that was asked for by path finds its neighbours, None for a module of Python's path."""
+        return self.path.parent if self.module.endswith(".py") else None
+
+    @property
     def package(self) -> str:
         """What its relative imports start from."""
         return self.module if self.path.name == "__init__.py" else self.module.rpartition(".")[0]
@@ -60,7 +66,7 @@ class Source:
         head, _, rest = dotted.partition(".")
         binding = self.bindings.get(head)
         if binding is None:
-            return f"builtins:{dotted}" if head in dir(__import__("builtins")) else None
+            return f"builtins:{dotted}" if hasattr(builtins, head) else None
         if not isinstance(binding, Import):
             return f"{self.module}:{dotted}"
         if binding.name is None:
@@ -119,68 +125,6 @@ def _existing_file(name: str) -> Path:
         near = did_you_mean(path.name, sorted(found.name for found in path.parent.glob("*.py")))
         raise BadValue(f"{name}: there is no such file.{near}")
     return path
-
-
-def find_module(name: str, near: Path | None = None) -> Path | None:
-    """The source file of a module, None where it has none (built in, compiled). No package on the way is imported.
-
-    Raises:
-        BadValue: there is no such module.
-    """
-    parts = name.split(".")
-    if near is not None and (_in_folder(near, parts[0]) or (near / parts[0]).is_dir()):
-        path, places = None, [near]
-    else:
-        path, places = _find_top(parts.pop(0), name)
-    for part in parts:
-        if _is_compiled(part, places):
-            return None
-        path = next((file for folder in places if (file := _in_folder(folder, part))), None)
-        below = [folder / part for folder in places if (folder / part).is_dir()]
-        if path is None and not below:
-            _refuse_missing(name, part, places)
-            return None
-        places = below
-    return path
-
-
-def _is_compiled(name: str, places: list[Path]) -> bool:
-    return any(file.suffix in (".so", ".pyd") for folder in places for file in folder.glob(f"{name}.*"))
-
-
-def _refuse_missing(asked: str, part: str, places: list[Path]) -> None:
-    """Raises unless the module could exist without a file: loaded (made by its package), or inside a compiled one."""
-    if asked in sys.modules or not places:
-        return
-    names = {file.stem for folder in places for file in folder.iterdir() if file.suffix == ".py" or file.is_dir()}
-    parent = asked[: asked.rindex(part)].rstrip(".")
-    raise BadValue(f"{asked}: {parent or places[0]} has no module {part!r}.{did_you_mean(part, sorted(names))}")
-
-
-def _in_folder(folder: Path, name: str) -> Path | None:
-    for candidate in (folder / name / "__init__.py", folder / f"{name}.py"):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def _find_top(top: str, asked: str) -> tuple[Path | None, list[Path]]:
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None:
-        known = sys.modules.get(top)
-        if known is None:
-            neighbours = sorted(path.stem for path in Path.cwd().glob("*.py"))
-            raise BadValue(f"{asked}: there is no module {top!r} on Python's path.{did_you_mean(top, neighbours)}")
-        return _python_file(getattr(known, "__file__", None)), [Path(entry) for entry in getattr(known, "__path__", [])]
-    origin = spec.origin if spec.has_location else getattr(sys.modules.get(top), "__file__", None)
-    return _python_file(origin), [Path(entry) for entry in spec.submodule_search_locations or []]
-
-
-def _python_file(name: str | None) -> Path | None:
-    return Path(name) if name and name.endswith(".py") and Path(name).is_file() else None
 
 
 @lru_cache(maxsize=256)
@@ -269,6 +213,8 @@ def _inside(source: Source, node: ast.AST, qualname: str) -> Definition:
         if part not in methods:
             raise BadValue(f"{source.module}:{qualname}: {node.name} has no {part!r}.{did_you_mean(part, methods)}")
         owner, node = node, methods[part]
+    if isinstance(node, _LITERALS):
+        raise BadValue(f"{source.module}:{qualname} is no function but the value {source.text_of(node)}.")
     readable = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda))
     return Definition(source, qualname, node if readable else None, owner)  # type: ignore[arg-type]
 
@@ -277,18 +223,18 @@ def _follow(source: Source, binding: Import, rest: str, seen: frozenset[tuple[st
     qualname = ".".join(part for part in (binding.name, rest) if part)
     if not qualname:
         raise BadValue(f"{source.module}: {binding.module} is a module there, not a function.")
-    found = _load_import(source, binding.module)
+    found = load_source(binding.module, source.near)
     return Definition(None, qualname, None) if found is None else _look_up(found, qualname, seen)
 
 
 def _look_elsewhere(source: Source, qualname: str, seen: frozenset[tuple[str, str]]) -> Definition:
     """A name that the module does not bind itself: from a star import, or a submodule."""
     head, _, rest = qualname.partition(".")
-    starred = [_load_import(source, star) for star in source.stars]
+    starred = [load_source(star, source.near) for star in source.stars]
     for module in starred:
         if module is not None and head in _names(module, frozenset()):
             return _look_up(module, qualname, seen)
-    if rest and source.path.name == "__init__.py" and _in_folder(source.path.parent, head):
+    if rest and source.path.name == "__init__.py" and python_file_in(source.path.parent, head):
         return _follow(source, Import(f"{source.module}.{head}", rest), "", seen)
     if None in starred:  # it may come out of compiled code
         return Definition(None, qualname, None)
@@ -296,15 +242,11 @@ def _look_elsewhere(source: Source, qualname: str, seen: frozenset[tuple[str, st
     raise BadValue(f"{source.module}:{qualname}: {source.path} has no {head!r}.{near}")
 
 
-def _load_import(source: Source, module: str) -> Source | None:
-    return load_source(module, source.path.parent if source.module.endswith(".py") else None)
-
-
 def _names(source: Source, seen: frozenset[str]) -> list[str]:
     """What a module binds and could be called, with what its star imports bring."""
     found = [name for name, node in source.bindings.items() if not isinstance(node, ast.Constant)]
     for star in source.stars:
-        module = None if star in seen else _load_import(source, star)
+        module = None if star in seen else load_source(star, source.near)
         if module is not None:
             found += _names(module, seen | {source.module, star})
     return found

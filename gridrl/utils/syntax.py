@@ -169,9 +169,8 @@ def _inherited(definition: Definition, node: ast.ClassDef) -> tuple[list[Paramet
         target = None if dotted is None else source.target_of(dotted)
         if target in _WITHOUT_CONSTRUCTOR:
             continue
-        near = source.path.parent if source.module.endswith(".py") else None
         try:
-            found = None if target is None else find_definition(target, near)
+            found = None if target is None else find_definition(target, source.near)
         except BadValue:
             found = None
         if found is None or not isinstance(found.node, ast.ClassDef):
