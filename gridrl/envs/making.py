@@ -151,10 +151,8 @@ def _unregistered(namespace: str | None, stem: str, module: str, versions: list[
     namespaces = {spec.namespace for spec in gym.registry.values() if spec.namespace}
     if namespace and namespace not in namespaces:
         hint = did_you_mean(namespace, namespaces)
-        return (
-            f"is not registered: nothing is in a namespace {namespace!r}.{hint} Install the package that registers it, "
-            f"and name its module: 'module:{namespace}/{stem}'."
-        )
+        install = f" Install the package that registers it, and name its module: 'module:{namespace}/{stem}'."
+        return f"is not registered: nothing is in a namespace {namespace!r}.{hint or install}"
     stems = {registration.get_env_id(spec.namespace, spec.name, None) for spec in gym.registry.values()}
     near = nearest(registration.get_env_id(namespace, stem, None), stems)
     if near is None:

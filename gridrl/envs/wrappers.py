@@ -198,7 +198,7 @@ class RewardNormalizer:
         Raises:
             VersionMismatch: if they are of another number of environments.
         """
-        returns = np.array(state["returns"], np.float64)
+        returns = _doubles(state["returns"])
         if returns.shape != (self.num_envs,):
             raise VersionMismatch(f"The state is of {len(returns)} environments, {self.num_envs} are at hand.")
         self.moments, self._returns = _moments_in(state, ()), returns
@@ -219,7 +219,12 @@ def _state_of(moments: Moments) -> dict[str, Any]:
 
 
 def _moments_in(state: Mapping[str, Any], shape: tuple[int, ...]) -> Moments:
-    mean, m2 = np.array(state["mean"], np.float64), np.array(state["m2"], np.float64)
+    mean, m2 = _doubles(state["mean"]), _doubles(state["m2"])
     if mean.shape != shape:
         raise VersionMismatch(f"The state is of samples of shape {list(mean.shape)}, {list(shape)} is needed.")
     return Moments(float(state["count"]), mean, m2)
+
+
+def _doubles(numbers: Any) -> Array:
+    """A float64 array of its own, from a tensor, an array or a list."""
+    return np.array(numbers.tolist() if hasattr(numbers, "tolist") else numbers, np.float64)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from gridrl.envs.making import env_fn
+
+NAMES = ["GridrlBandit-v0", "GridrlChain-v0", "GridrlEndless-v0", "GridrlSignpost-v0", "GridrlTarget-v0"]
+
+
+def toy(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
+    return env_fn(f"gridrl.envs.toy:{name}", **kwargs)()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_toy_worlds_keep_gymnasiums_rules(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not within the range|.*render")
+        check_env(toy(name).unwrapped, skip_render_check=True)
+
+
+def best_actions(name: str) -> Any:
+    return {
+        "GridrlBandit-v0": lambda obs: 3,
+        "GridrlChain-v0": lambda obs: 1,
+        "GridrlEndless-v0": lambda obs: 0,
+        "GridrlSignpost-v0": lambda obs: obs["sign"],
+        "GridrlTarget-v0": lambda obs: obs,
+    }[name]
+
+
+def episode(env: gym.Env[Any, Any], act: Any, seed: int) -> tuple[float, int]:
+    obs, _ = env.reset(seed=seed)
+    total, steps, done = 0.0, 0, False
+    while not done:
+        obs, reward, terminated, truncated, _ = env.step(act(obs))
+        total, steps, done = total + float(reward), steps + 1, terminated or truncated
+    return total, steps
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_best_policy_gets_the_best_return(name: str) -> None:
+    env = toy(name)
+    for seed in range(3):
+        total, _ = episode(env, best_actions(name), seed)
+        assert total == pytest.approx(env.unwrapped.best_return, abs=1e-6)  # type: ignore[attr-defined]
+
+
+def test_the_chain_is_as_long_as_asked_and_its_left_end_is_a_wall() -> None:
+    assert episode(toy("GridrlChain-v0", length=7), lambda obs: 1, seed=0) == (1.0, 6)
+    assert episode(toy("GridrlChain-v0"), lambda obs: 0, seed=0) == (0.0, 50)
+
+
+def test_answering_zero_to_every_target_costs_what_is_documented() -> None:
+    env = toy("GridrlTarget-v0")
+    returns = [episode(env, lambda obs: np.zeros(1, np.float32), seed)[0] for seed in range(300)]
+    assert np.mean(returns) == pytest.approx(-10 * 0.64 / 3, abs=0.15)
+
+
+def test_chance_gets_a_third_of_the_signs() -> None:
+    env = toy("GridrlSignpost-v0")
+    rng = np.random.default_rng(0)
+    returns = [episode(env, lambda obs: int(rng.integers(3)), seed)[0] for seed in range(300)]
+    assert np.mean(returns) == pytest.approx(8 / 3, abs=0.25)
