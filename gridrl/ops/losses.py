@@ -101,8 +101,7 @@ def categorical_logp(logits: Tensor, action: Tensor) -> Tensor:
     """
     has_rank("logits", 2, logits)
     same_shape("logits of one action, action", logits[:, 0], action)
-    chosen = logits.gather(1, action.unsqueeze(1)).squeeze(1)
-    return chosen - torch.logsumexp(logits, 1)
+    return torch.log_softmax(logits, 1).gather(1, action.unsqueeze(1)).squeeze(1)
 
 
 def categorical_entropy(logits: Tensor, weight: Tensor | None = None) -> Tensor:
