@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Generic, TypeVar
 
 from gridrl.errors import BuildError, did_you_mean
 from gridrl.references import NamedTable, Reference, load_file, resolve
 
-__all__ = ["Builder", "NamedTable", "Reference", "load_file", "recursive_update", "resolve", "resolve_references"]
+__all__ = [
+    "Builder",
+    "NamedTable",
+    "Reference",
+    "load_file",
+    "recursive_update",
+    "replace_references",
+    "resolve",
+    "resolve_references",
+]
 
 T = TypeVar("T")
 
@@ -20,18 +29,27 @@ def resolve_references(value: Any) -> Any:
 
     What holds no reference comes back as the very object that went in; nothing is changed in place.
     """
+    return replace_references(value, Reference.resolve)
+
+
+def replace_references(value: Any, replace: Callable[[Reference], Any]) -> Any:
+    """`value` with every `Reference` replaced by what `replace` makes of it, see `resolve_references`."""
     if isinstance(value, Reference):
-        return value.resolve()
+        return replace(value)
     if isinstance(value, Builder):
-        return _same_or(value, [resolve_references(part) for part in value], lambda new: type(value)(*new))
+        return _same_or(value, _replaced(value, replace), lambda new: type(value)(*new))
     if type(value) is dict:
-        new_values = [resolve_references(part) for part in value.values()]
+        new_values = _replaced(value.values(), replace)
         return _same_or(value, new_values, lambda new: dict(zip(value, new, strict=True)), value.values())
     if type(value) in (list, tuple, set, frozenset):
-        return _same_or(value, [resolve_references(part) for part in value], type(value))
+        return _same_or(value, _replaced(value, replace), type(value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return _same_or(value, [resolve_references(part) for part in value], lambda new: type(value)(*new))
+        return _same_or(value, _replaced(value, replace), lambda new: type(value)(*new))
     return value
+
+
+def _replaced(values: Iterable[Any], replace: Callable[[Reference], Any]) -> list[Any]:
+    return [replace_references(value, replace) for value in values]
 
 
 def _same_or(value: Any, new: list[Any], rebuild: Callable[[list[Any]], Any], old: Any = None) -> Any:
