@@ -20,6 +20,7 @@ from typing import Any
 
 _OUTLIVED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 _RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
+_LOOK_S = 0.5  # how often a keeper looks whether mpiexec is still there
 LOGS = "logs.json"
 FAILED = "failed.json"
 
@@ -94,15 +95,43 @@ def _lead_output(marks: str, rank: int) -> None:
     os.close(descriptor)
 
 
-def _become(command: list[str]) -> None:
+def _become(command: list[str], keeper: int) -> None:
     """The child's part: turns into the rank's program. Comes back only as exit status 127."""
     try:
+        _die_with(keeper)
         os.environ["GRIDRL_RANK_PID"] = str(os.getpid())
         os.execvp(command[0], command)
     except OSError as error:
         print(f"cannot start {command[0]!r}: {error.strerror}", file=sys.stderr, flush=True)
     finally:
         os._exit(127)
+
+
+def _die_with(keeper: int) -> None:
+    """Lets the kernel kill this process when its keeper is killed: mpiexec would wait for it, and not for a failure."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != keeper:
+        os._exit(127)
+
+
+def _watch_parent(rank_pid: int) -> list[str]:
+    """Kills the rank when the part of mpiexec that started this keeper is gone; what is said then is in the list."""
+    parent = os.getppid()
+    said: list[str] = []
+
+    def look(*_: object) -> None:
+        if os.getppid() != parent and not said:
+            said.append("was ended, as the process of mpiexec that it hung on was gone")
+            os.kill(rank_pid, signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
+    return said
 
 
 def _verdict(marks: str, rank: int, code: int) -> str:
@@ -120,15 +149,17 @@ def main(marks: str, command: list[str]) -> int:
     """Runs the rank's command to its end and gives the exit status that `mpiexec` is to see."""
     rank = _rank()
     _lead_output(marks, rank)
+    keeper = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(command)
+        _become(command, keeper)
     # The rank shares this process group and hears every signal itself; how it answers is its own affair.
     for signum in _OUTLIVED:
         signal.signal(signum, lambda *_: None)
-    write_mark(begin_mark(marks, rank), {"rank": rank, "pid": pid, "keeper": os.getpid()})
+    said = _watch_parent(pid)
+    write_mark(begin_mark(marks, rank), {"rank": rank, "pid": pid, "keeper": keeper})
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    reason = _verdict(marks, rank, code)
+    reason = said[0] if said else _verdict(marks, rank, code)
     if reason:
         write_failure(marks, rank, code or 1, reason)
     return 128 - code if code < 0 else code or bool(reason)
