@@ -6,6 +6,7 @@ Their home for everybody else is `gridrl.build`.
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 import warnings
 import zlib
@@ -102,15 +103,17 @@ def _behind(found: Any, prefix: str, part: str, asked: str) -> Any:
     hidden = sys.modules.get(prefix)
     if hidden is not None and hasattr(hidden, part):
         return hidden
-    if hasattr(hidden, "__path__"):
+    siblings: list[str] = []
+    if hidden is not None and hasattr(hidden, "__path__"):
+        siblings = [module.name for module in pkgutil.iter_modules(hidden.__path__)]
         deeper = f"{prefix}.{part}"
         try:
             importlib.import_module(deeper)
             return hidden
-        except ModuleNotFoundError as error:
-            if error.name != deeper:
+        except ImportError as error:
+            if error.name != deeper or not isinstance(error, ModuleNotFoundError):
                 raise BadValue(f"{asked}: {deeper} cannot be imported: {error}.") from error
-    raise BadValue(f"{asked}: {prefix} has no {part!r}.{did_you_mean(part, dir(found))}")
+    raise BadValue(f"{asked}: {prefix} has no {part!r}.{did_you_mean(part, [*dir(found), *siblings])}")
 
 
 def _attribute(found: Any, qualname: str, asked: str) -> Any:
