@@ -17,7 +17,7 @@ from gridrl.log.metrics import Moments, Samples
 from gridrl.log.places import fresh_directory, setup_logger_kwargs
 from gridrl.log.rows import RowRecorder, Statistics
 from gridrl.log.saving import check_savable, write_config, write_state
-from gridrl.log.sinks import Destination, ProgressSink, Sink, TerminalSink, open_sinks
+from gridrl.log.sinks import Destination, ProgressSink, Sink, TerminalSink, check_sinks, open_sinks
 from gridrl.utils.console import colorize, say
 from gridrl.utils.files import RunPaths
 from gridrl.utils.mpi import gather_objects, proc_id
@@ -82,13 +82,14 @@ class Logger:
             self._open(log, output_fname)
 
     def _open(self, log: str | Iterable[str | Sink], output_fname: str) -> None:
+        asked = [entry for entry in ([log] if isinstance(log, str) else log) if entry not in ("progress", "terminal")]
+        check_sinks(asked)
         if self.output_dir is None:
             self.output_dir = fresh_directory()
         with told_when_full(self.output_dir, "the run directory was not made"):
             self.output_dir.mkdir(parents=True, exist_ok=True)
         destination = Destination(self.output_dir, output_fname, self.exp_name)
-        asked = [log] if isinstance(log, str) else list(log)
-        others = open_sinks([entry for entry in asked if entry not in ("progress", "terminal")], destination)
+        others = open_sinks(asked, destination)
         self._progress = ProgressSink(destination)
         self._sinks = [self._progress, *([] if self.quiet else [TerminalSink(destination)]), *others]
         self.log(f"Logging data to {self._progress.file.path}")
@@ -219,6 +220,9 @@ class Logger:
                 faults.append(f"{type(sink).__name__} could not be closed. {type(error).__name__}: {error}")
         for fault in faults:
             _warn(fault)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.output_dir)!r})"
 
     def __enter__(self) -> Self:
         return self

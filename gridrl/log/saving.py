@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,48 +12,32 @@ import numpy as np
 from gridrl.errors import CheckpointError
 from gridrl.log.disk import told_when_full
 from gridrl.log.metrics import is_tensor
-from gridrl.typing import JSON
-from gridrl.utils.files import RunPaths, read_json, write_atomic
+from gridrl.utils.files import RunPaths, read_json, write_atomic, write_json
 from gridrl.utils.names import without_address
+from gridrl.utils.serialization import convert_json
 
 _PLAIN = (bool, int, float, str, bytes, complex, type(None))
 
 
-def strict_json(value: Any) -> JSON:
-    """A value as JSON that every reader takes: NaN and infinities as text, memory addresses left out."""
-    if isinstance(value, dict):
-        return {without_address(str(key)): strict_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
-    if isinstance(value, str):
-        return without_address(value).encode("utf-8", "replace").decode()
-    return value  # type: ignore[no-any-return]  # convert_json leaves nothing else
+def write_config(path: Path, algorithm: Mapping[str, Any], exp_name: str | None) -> None:
+    """Adds a part under "algorithm" to a configuration; whatever else stands there is left as it is."""
+    known = read_json(path)
+    config: dict[str, Any] = known if isinstance(known, dict) else {} if exp_name is None else {"exp_name": exp_name}
+    config["algorithm"] = convert_json(algorithm)
+    with told_when_full(path, "the configuration was not written"):
+        write_json(path, config)
 
 
-def is_env(value: Any) -> bool:
+def _is_env(value: Any) -> bool:
     """Whether a value behaves like an environment."""
     return all(hasattr(value, name) for name in ("step", "reset", "action_space", "observation_space"))
 
 
-def env_name(env: Any) -> str:
+def _env_name(env: Any) -> str:
     """The registered id of an environment, or its text without addresses."""
     spec = getattr(env, "spec", None)
     name = getattr(spec, "id", None)
     return name if isinstance(name, str) else without_address(str(env))
-
-
-def write_config(path: Path, algorithm: Mapping[str, Any], exp_name: str | None) -> None:
-    """Adds a part under "algorithm" to a configuration; whatever else stands there is left as it is."""
-    from gridrl.utils.serialization import convert_json
-
-    known = read_json(path)
-    config: dict[str, Any] = known if isinstance(known, dict) else {} if exp_name is None else {"exp_name": exp_name}
-    config["algorithm"] = strict_json(convert_json(algorithm))
-    text = json.dumps(config, indent=4, ensure_ascii=False, allow_nan=False) + "\n"
-    with told_when_full(path, "the configuration was not written"):
-        write_atomic(path, text)
 
 
 def portable(value: Any, where: str = "state") -> Any:
@@ -85,23 +67,23 @@ def portable(value: Any, where: str = "state") -> Any:
     for plain in (bool, int, float, str):  # enums and other subclasses would be pickled as their class
         if isinstance(value, plain):
             return plain(value) if plain is not str else str.__str__(value)
-    return env_name(value) if is_env(value) else _refuse(value, where)
+    return _env_name(value) if _is_env(value) else _refuse(value, where)
 
 
 def _tensor_of(array: np.ndarray[Any, Any], where: str) -> Any:
     import torch
 
     try:
-        return torch.from_numpy(np.array(array, order="C", copy=True))
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True))
     except (TypeError, ValueError):
         return _refuse(array, where)
 
 
 def _refuse(value: Any, where: str) -> Any:
-    kind = f"array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+    kind = f"ndarray of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
     raise CheckpointError(
-        f"save_state: {where} is a {kind}: it could be loaded only by running pickled code. Give tensors, numpy arrays "
-        "of numbers, numbers, text, or lists and dicts of these; its state_dict(), if it has one."
+        f"save_state: {where} is of type {kind}: it could be loaded only by running pickled code. "
+        "Give tensors, numpy arrays of numbers, numbers, text, lists and dicts of these; of an object its state_dict()."
     )
 
 
@@ -120,7 +102,7 @@ def check_savable(what: Any) -> None:
     for name, part in parts.items():
         if not callable(getattr(part, "state_dict", None)):
             raise CheckpointError(
-                f"setup_pytorch_saver: {name} is a {type(part).__name__}, which has no state_dict(). "
+                f"setup_pytorch_saver: {name} is of type {type(part).__name__}, which has no state_dict(). "
                 "Give an nn.Module, or a dict from names to modules."
             )
 

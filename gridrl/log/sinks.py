@@ -81,40 +81,44 @@ class Sink(Protocol):
         """Finishes; nothing is written afterwards. A second call does nothing."""
 
 
-def check_sinks(names: Iterable[str]) -> None:
+def check_sinks(log: Iterable[object]) -> None:
     """Tells everything that is wrong with these sinks, before anything starts; imports none of them.
 
+    Args:
+        log: names of sinks, and objects that are sinks.
+
     Raises:
-        BadValue: a name that is no sink, or one whose package is not installed.
+        BadValue: a name that is no sink, one whose package is not installed, an object without `write` and `close`.
     """
     problems = Problems()
-    for name in names:
+    for entry in log:
+        if not isinstance(entry, str):
+            if not isinstance(entry, Sink):
+                problems.add(f"log: {entry!r} is neither the name of a sink nor an object with write and close.")
+            continue
         try:
-            SINKS[name]
+            SINKS[entry]
         except BadValue as error:
             problems.add(f"--log: {error}")
-            continue
-        package = _NEEDED_PACKAGES.get(name)
+        package = _NEEDED_PACKAGES.get(entry)
         if package and not is_installed(package):
-            problems.add(f"--log {name} needs {package}, which is not installed: pip install 'gridrl[{name}]'")
+            problems.add(f"--log {entry} needs {package}, which is not installed: pip install 'gridrl[{entry}]'")
     problems.raise_if_any(BadValue)
 
 
 def open_sinks(log: Iterable[str | Sink], destination: Destination) -> list[Sink]:
-    """Makes the sinks that `log` names; objects that are sinks already are taken as they are.
+    """Makes the sinks that `log` names, each once; objects that are sinks already are taken as they are.
 
     Raises:
-        BadValue: see `check_sinks`; or an object without `write` and `close`.
+        BadValue: see `check_sinks`.
     """
-    asked: list[Any] = [log] if isinstance(log, str) else list(dict.fromkeys(log))
-    check_sinks(entry for entry in asked if isinstance(entry, str))
-    for entry in asked:
-        if not isinstance(entry, str | Sink):
-            raise BadValue(f"log: {entry!r} is neither the name of a sink nor an object with write and close.")
+    asked = list(log)
+    check_sinks(asked)
     opened: list[Sink] = []
     try:
-        for entry in asked:
-            opened.append(SINKS.load(entry)(destination) if isinstance(entry, str) else entry)
+        for place, entry in enumerate(asked):
+            if entry not in asked[:place]:
+                opened.append(SINKS.load(entry)(destination) if isinstance(entry, str) else entry)
     except BaseException:
         for sink in opened:
             with contextlib.suppress(Exception):

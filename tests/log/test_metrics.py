@@ -138,7 +138,9 @@ def test_samples_take_single_numbers_and_arrays_together() -> None:
     samples = Samples()
     for value in (1.0, np.array([2.0, 3.0]), torch.tensor(4.0), [5.0], np.float32(6.0), np.bool_(True)):
         samples.add(value)
-    assert samples.moments() == Moments(count=7, total=22.0, squares=pytest.approx(22.857142857142858), minimum=1.0, maximum=6.0)
+    assert samples.moments() == Moments(
+        count=7, total=22.0, squares=pytest.approx(22.857142857142858), minimum=1.0, maximum=6.0
+    )
 
 
 def test_samples_do_not_look_at_an_array_again() -> None:

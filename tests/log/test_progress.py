@@ -66,7 +66,9 @@ def test_numbers_read_back_to_the_last_bit(tmp_path_factory: pytest.TempPathFact
         assert struct.pack("d", expected) == struct.pack("d", read) or (math.isnan(expected) and math.isnan(read))
 
 
-anything = st.text(alphabet=st.characters()) | st.sampled_from(["", "1.5", "nan", " 7 ", "1_000", "1\0", '"', "\r\n", "\r"])
+anything = st.text(alphabet=st.characters()) | st.sampled_from(
+    ["", "1.5", "nan", " 7 ", "1_000", "1\0", '"', "\r\n", "\r"]
+)
 
 
 @given(
@@ -161,7 +163,9 @@ def test_a_file_cut_at_any_byte_goes_on_after_its_whole_rows(tmp_path: Path) -> 
         assert path.read_bytes() == content
         half = content[ends[whole - 1] : size]
         cut = directory / "progress.cut.txt"
-        assert (cut.read_bytes() if cut.exists() else b"") == (header + half.removesuffix(b"\n") + b"\n" if half else b"")
+        assert (cut.read_bytes() if cut.exists() else b"") == (
+            header + half.removesuffix(b"\n") + b"\n" if half else b""
+        )
 
 
 def test_rows_behind_those_kept_move_and_are_computed_again(tmp_path: Path) -> None:
@@ -282,16 +286,21 @@ def test_a_kill_at_any_moment_leaves_whole_rows_without_a_gap(tmp_path: Path) ->
     assert read_progress(path)["Epoch"].tolist() == list(range(count + 1))
 
 
-def test_a_real_full_disk_keeps_the_rows_and_says_what_to_do(tiny_disk: Path, fill: Callable[[Path, int], None]) -> None:
+def append_until_it_fails(progress: ProgressFile) -> None:
+    for epoch in range(progress.rows, 1000):
+        progress.append({"Epoch": epoch, "Note": "x" * 1000})
+
+
+def test_a_real_full_disk_keeps_the_rows_and_says_what_to_do(
+    tiny_disk: Path, fill: Callable[[Path, int], None]
+) -> None:
     path = tiny_disk / "run" / "progress.txt"
     progress = ProgressFile(path)
     progress.append({"Epoch": 0, "Note": "x" * 1000})
     fill(tiny_disk, 0)
-    written = 1
     with pytest.raises(DiskFull) as caught:
-        for _ in range(100):
-            progress.append({"Epoch": written, "Note": "x" * 1000})
-            written += 1
+        append_until_it_fails(progress)
+    written = progress.rows
     assert written > 1  # the file's last page had room
     assert str(caught.value) == (
         f"{path}: row {written + 1} was not written, the {written} before it stand: no space is left on its file "
@@ -358,7 +367,7 @@ def test_a_simulated_full_disk_leaves_no_half_row(tmp_path: Path, monkeypatch: p
         (b"a\tb\n1\t2\n\n3\t4\n", {"a": [1.0, 3.0], "b": [2.0, 4.0]}),
         (b"a\tb\n1\n2\t3\t4\n", {"a": [1.0, 2.0], "b": [None, 3.0]}),
         (b"a\ta\n1\t2\n", {"a": [1.0]}),
-        (b"a\tb\ntensor(3.1416)\tsay \"x\" loud\n", {"a": ["tensor(3.1416)"], "b": ['say "x" loud']}),
+        (b'a\tb\ntensor(3.1416)\tsay "x" loud\n', {"a": ["tensor(3.1416)"], "b": ['say "x" loud']}),
         (b'a\tb\n"x" y\t1\n', {"a": ['"x" y'], "b": [1.0]}),
         (b"a\n\xff\n", {"a": ["\ufffd"]}),
         (b"a\n1\n\n3\n", {"a": [1.0, None, 3.0]}),
