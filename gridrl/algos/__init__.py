@@ -1,0 +1,7 @@
+"""The algorithms, one file each; `ALGOS` names their functions."""
+
+from __future__ import annotations
+
+from gridrl.build import NamedTable
+
+ALGOS = NamedTable("algorithm", {"ppo": "gridrl.algos.ppo:ppo", "vpg": "gridrl.algos.vpg:vpg"}, "gridrl.algos")

@@ -1,0 +1,66 @@
+"""Published sets of hyperparameters, as values for an algorithm's parameters. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gridrl.errors import BadValue, did_you_mean
+
+Preset = Mapping[str, Any]
+
+# stable-baselines3 2.x, PPO with MlpPolicy. Its epsilon of Adam (1e-5), its value coefficient (0.5, without effect on
+# a network of its own under Adam) and its normalisation of advantages by minibatch have no parameter here.
+_SB3_PPO: Preset = {
+    "steps_per_epoch": 2048,
+    "minibatch_size": 64,
+    "train_pi_iters": 10,
+    "gamma": 0.99,
+    "lam": 0.95,
+    "clip_ratio": 0.2,
+    "target_kl": None,
+    "pi_lr": 3e-4,
+    "vf_lr": 3e-4,
+    "ent_coef": 0.0,
+    "max_grad_norm": 0.5,
+    "ac_kwargs:init": "orthogonal",
+    "ac_kwargs:log_std": 0.0,
+}
+
+PRESETS: Mapping[str, Mapping[str, Preset]] = {
+    "ppo": {"spinningup": {}, "sb3": _SB3_PPO},
+    "vpg": {"spinningup": {}},
+}
+
+
+def presets_of(algorithm: str) -> dict[str, dict[str, Any]]:
+    """The presets of an algorithm, by name; none for a function that is not ours.
+
+    Args:
+        algorithm: `"ppo"` or `"gridrl.algos.ppo:ppo"`.
+    """
+    module, _, name = algorithm.rpartition(":")
+    if module not in ("", f"gridrl.algos.{name}"):
+        return {}
+    return {preset: dict(values) for preset, values in PRESETS.get(name, {}).items()}
+
+
+def preset(algorithm: str, name: str) -> dict[str, Any]:
+    """The values of one preset, with colons in the keys of nested ones (`ac_kwargs:init`).
+
+    Args:
+        algorithm: `"ppo"` or `"gridrl.algos.ppo:ppo"`.
+        name: the preset; "spinningup" is the documented defaults and changes nothing.
+
+    Raises:
+        BadValue: the algorithm has no preset of that name, or none at all.
+
+    >>> preset("ppo", "sb3")["minibatch_size"]
+    64
+    """
+    known = presets_of(algorithm)
+    if not known:
+        raise BadValue(f"preset {name!r}: {algorithm} has no presets; {' and '.join(PRESETS)} have.")
+    if name not in known:
+        raise BadValue(f"preset {name!r}: {algorithm} has {', '.join(known)}.{did_you_mean(name, known)}")
+    return known[name]

@@ -1,0 +1,1 @@
+"""Acting in worlds: what gathers the batches that a trainer learns from."""

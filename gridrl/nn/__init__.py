@@ -1,0 +1,1 @@
+"""Networks: torch modules whose parameters numpy sees too, policies, and the optimiser over flat buffers."""
