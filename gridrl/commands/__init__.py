@@ -1,0 +1,27 @@
+"""The words of the command line: what stands behind `python -m gridrl.run`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something that the command line can do, besides running an algorithm.
+
+    Attributes:
+        target: `"module:function"` of a function that takes the words behind the command and gives the exit status.
+        meaning: one line for the help page.
+    """
+
+    target: str
+    meaning: str
+
+
+COMMANDS = {
+    "plot": Command("gridrl.commands.plot:main", "learning curves over seeds, to a file or a window"),
+    "test_policy": Command("gridrl.commands.test_policy:main", "runs a trained policy; table of episodes, video"),
+    "tensorboard": Command("gridrl.commands.tensorboard:main", "shows runs that were logged with --log tensorboard"),
+    "help": Command("gridrl.commands.help:main", "this page; `help ppo` is `ppo --help`"),
+}
+"""The commands by name."""

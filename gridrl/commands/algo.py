@@ -1,0 +1,158 @@
+"""Runs an algorithm, or any function, over the grid that was typed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gridrl.algos.presets import preset
+from gridrl.commands.known import KnownOptions
+from gridrl.commands.request import Key, Request, read_request
+from gridrl.errors import BadValue
+from gridrl.signature import read_signature
+from gridrl.utils.console import say
+
+if TYPE_CHECKING:
+    from gridrl.launch.result import GridResult
+
+MAX_LISTED = 6
+"""As many directories at most stand in a suggested command."""
+
+
+def main(name: str, target: str, words: Sequence[str]) -> int:
+    """Reads the command line, runs the grid, and says how to go on.
+
+    Args:
+        name: what the user typed: `ppo`, `my_module:train`, `file.py:train`.
+        target: the `"module:function"` that it stands for.
+        words: the command line behind the name.
+
+    Returns:
+        The exit status: 0 if every run is done, 1 if not.
+
+    Raises:
+        GridRLError: something is typed wrong, and nothing was started.
+    """
+    with here_importable():
+        known = KnownOptions(name, read_signature(target))
+        if {"--help", "-h"} & set(words) or list(words[:1]) == ["help"]:
+            from gridrl.commands.algo_help import print_help
+
+            print_help(name, known, target)
+            return 0
+        request = with_preset(read_request(words, known), target)
+        return _run(name, target, request, words)
+
+
+@contextlib.contextmanager
+def here_importable() -> Iterator[None]:
+    """Modules of the working directory can be imported in this block, however the command was started."""
+    here = os.getcwd()
+    if here in sys.path or "" in sys.path:
+        yield
+        return
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(here)
+
+
+def with_preset(request: Request, target: str) -> Request:
+    """The request with a preset's values for the keys that were not given.
+
+    Raises:
+        BadValue: the algorithm has no preset of that name, or none at all.
+    """
+    name = request.launch.get("preset")
+    if name is None:
+        return request
+    given = [key.name for key in request.keys]
+    added = [Key(key, (value,)) for key, value in preset(target, name).items() if not _is_given(key, given)]
+    return Request((*request.keys, *added), request.launch)
+
+
+def _is_given(key: str, given: Sequence[str]) -> bool:
+    """Whether `key` was given, or a part of it, or a dict that holds it."""
+    return any(key == one or key.startswith(f"{one}:") or one.startswith(f"{key}:") for one in given)
+
+
+def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
+    from gridrl.launch.grid import ExperimentGrid
+    from gridrl.log.sinks import check_sinks
+
+    launch = request.launch
+    check_sinks(launch.get("log", ()))
+    grid = ExperimentGrid(name=launch.get("exp_name", name.rpartition(":")[2]))
+    for key in request.keys:
+        grid.add(key.name, list(key.values), key.shorthand)
+    result = grid.run(
+        target,
+        num_cpu=launch.get("num_cpu", 1),
+        data_dir=launch.get("data_dir"),
+        datestamp=launch.get("datestamp", False),
+        jobs=launch.get("jobs"),
+        log=launch.get("log", ()),
+        dry_run=launch.get("dry_run", False),
+        command=shlex.join(["python", "-m", "gridrl.run", name, *words]),
+    )
+    if launch.get("dry_run", False):
+        return 0
+    for line in next_commands(result):
+        say(line)
+    return 0 if result.ok else 1
+
+
+def next_commands(result: GridResult) -> list[str]:
+    """The commands that show what came of a grid, quoted for the shell; none where no run is done."""
+    done = [run for run in result if run.state == "done"]
+    if not done:
+        return []
+    where = " ".join(shlex.quote(path) for path in plot_paths([run.run_dir for run in done]))
+    return [
+        "",
+        "See the curves, and the policy at work:",
+        f"  python -m gridrl.run plot {where}",
+        f"  python -m gridrl.run test_policy {shlex.quote(_shown(done[0].run_dir))}",
+    ]
+
+
+def plot_paths(run_dirs: Sequence[Path]) -> list[str]:
+    """What to give to `plot` for these runs.
+
+    One beginning of a name where nothing else starts with it; else the directories, or their parent where these are
+    many.
+    """
+    from gridrl.results.reader import matching_dirs
+
+    parents = list(dict.fromkeys(run_dir.parent for run_dir in run_dirs))
+    if len(parents) == 1:
+        return [_shown(parents[0])]
+    prefix = _common_beginning(list(map(str, parents))).rstrip("_-")
+    with contextlib.suppress(BadValue):
+        if Path(prefix).name and set(matching_dirs(prefix)) == set(parents):
+            return [_shown(Path(prefix))]
+    if len(parents) > MAX_LISTED:
+        return [_shown(Path(os.path.commonpath(parents)))]
+    return [_shown(parent) for parent in parents]
+
+
+def _common_beginning(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)
+    same = itertools.takewhile(lambda letters: letters[0] == letters[1], zip(first, last, strict=False))
+    return "".join(letter for letter, _ in same)
+
+
+def _shown(path: Path) -> str:
+    """The path from here where that is shorter."""
+    with contextlib.suppress(ValueError):
+        relative = path.relative_to(Path.cwd())
+        return str(relative) if relative.parts else str(path)
+    return str(path)

@@ -1,0 +1,57 @@
+"""Finds what the first word of the command line names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gridrl.algos import ALGOS
+from gridrl.build import resolve
+from gridrl.commands import COMMANDS
+from gridrl.errors import UnknownCommand, nearest
+
+
+def dispatch(words: Sequence[str]) -> int:
+    """Hands the command line to the command that its first word names.
+
+    Raises:
+        UnknownCommand: there is none of that name.
+    """
+    if not words or words[0] in ("-h", "--help"):
+        words = ["help"]
+    name, rest = words[0], words[1:]
+    if name == "--version":
+        return _print_version()
+    if name in COMMANDS:
+        status: int = resolve(COMMANDS[name].target)(rest)
+        return status
+    from gridrl.commands import algo
+
+    return algo.main(name, _target(name), rest)
+
+
+def _target(name: str) -> str:
+    if name in ALGOS:
+        return ALGOS[name]
+    module, colon, function = name.rpartition(":")
+    if colon and module and function:
+        return name
+    raise UnknownCommand(f"`{name}`: gridrl has no such command.{_nearest(name)}")
+
+
+def _nearest(name: str) -> str:
+    if name.startswith("-"):
+        return " The first word is a command or an algorithm."
+    if name.endswith(".py"):
+        return f" Name a function in it: `{name}:train`."
+    near = nearest(name, [*ALGOS, *COMMANDS])
+    if near:
+        return f" Did you mean `{near}`?"
+    module, dot, function = name.rpartition(".")
+    return f" A function of yours is written `{module}:{function}`." if dot and module and function else ""
+
+
+def _print_version() -> int:
+    from gridrl import __version__
+
+    print(f"gridrl {__version__}")
+    return 0

@@ -1,0 +1,53 @@
+"""The two tables of names that gridrl adds to an algorithm's own options: shortcuts, and the launcher's options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SHORTCUTS = {
+    "env": "env_name",
+    "hid": "ac_kwargs:hidden_sizes",
+    "act": "ac_kwargs:activation",
+    "cpu": "num_cpu",
+    "dt": "datestamp",
+}
+"""Short forms of options, each with the key that it stands for."""
+
+BUILDERS = {"ac_kwargs": "actor_critic"}
+"""Parameters that hold keyword arguments, each with the parameter whose default is called with them."""
+
+
+@dataclass(frozen=True)
+class LauncherOption:
+    """An option that says how runs are started; no algorithm sees it.
+
+    Attributes:
+        name: its name on the command line.
+        annotation: what it takes, written like the annotation of a parameter.
+        default: what holds without it, in words.
+        meaning: one sentence for the help page.
+        takes_several: whether more than one value may stand behind it.
+        least: the smallest number that makes sense.
+    """
+
+    name: str
+    annotation: str
+    default: str
+    meaning: str
+    takes_several: bool = False
+    least: int | None = None
+
+
+_TABLE = (
+    LauncherOption("exp_name", "str", "the algorithm's name", "first part of every run's name"),
+    LauncherOption("data_dir", "Path", "./data", "where the run directories land"),
+    LauncherOption("jobs", "int", "cores / ranks", "how many runs at once", least=1),
+    LauncherOption("num_cpu", "int | Literal['auto']", "1", "MPI ranks of each run; auto: every core", least=1),
+    LauncherOption("preset", "str", "-", "a published set of values, see below"),
+    LauncherOption("log", "str", "-", "tensorboard, wandb: where rows go besides progress.txt", takes_several=True),
+    LauncherOption("datestamp", "bool", "False", "date and time in the names of directories"),
+    LauncherOption("dry_run", "bool", "False", "show the runs, start nothing"),
+)
+
+LAUNCHER_OPTIONS = {option.name: option for option in _TABLE}
+"""The launcher's options by name."""

@@ -1,0 +1,1 @@
+"""What finished and running experiments left behind: read, averaged over seeds, drawn."""
