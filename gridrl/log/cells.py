@@ -56,6 +56,8 @@ def to_cell(key: str, value: Any) -> Cell:
         return str.__str__(value)
     if is_tensor(value) or isinstance(value, np.ndarray):
         return _only_element(key, value)
+    if hasattr(type(value), "__float__") and not isinstance(value, np.generic):
+        return float(value)
     return str(value)
 
 

@@ -38,7 +38,8 @@ def told_when_full(path: Path, what: str) -> Iterator[None]:
 
 
 def _free(directory: Path) -> str:
+    existing = next((place for place in (directory, *directory.parents) if place.exists()), directory)
     try:
-        return f"{shutil.disk_usage(directory).free / 1024:.0f} KiB"
+        return f"{shutil.disk_usage(existing).free / 1024:.0f} KiB"
     except OSError:
         return "an unknown amount"

@@ -42,7 +42,7 @@ class Logger:
     ['Epoch', '0', '1']
 
     Attributes:
-        output_dir: the run directory; None on the ranks that were not told (see `output_dir` below).
+        output_dir: the run directory, absolute; None on ranks behind the first where none was given.
         exp_name: the experiment's name.
         rows: how many rows have been written, by earlier attempts too where `resume` kept theirs.
     """
@@ -71,7 +71,7 @@ class Logger:
         self.exp_name = exp_name
         self.rows = 0
         self.quiet = quiet
-        self.output_dir = None if output_dir is None else Path(output_dir)
+        self.output_dir = None if output_dir is None else Path(output_dir).absolute()
         self._is_first = proc_id() == 0
         self._recorder = RowRecorder()
         self._model: Any = None
@@ -144,7 +144,10 @@ class Logger:
             self._sinks.remove(sink)
             with contextlib.suppress(Exception):
                 sink.close()
-            _warn(f"{type(sink).__name__} failed and gets no more rows; the others do. {type(error).__name__}: {error}")
+            fault = (
+                f"{type(sink).__name__} failed and gets no more rows; the others do. {type(error).__name__}: {error}"
+            )
+            warnings.warn(fault, GridRLWarning, stacklevel=3)  # told at the caller of dump_tabular
 
     def resume(self, rows: int) -> None:
         """Goes on after an earlier attempt's first `rows` rows; its rows behind them move to `progress.cut.txt`.
@@ -219,7 +222,7 @@ class Logger:
             except Exception as error:
                 faults.append(f"{type(sink).__name__} could not be closed. {type(error).__name__}: {error}")
         for fault in faults:
-            _warn(fault)
+            warnings.warn(fault, GridRLWarning, stacklevel=2)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.output_dir)!r})"
@@ -231,10 +234,6 @@ class Logger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, GridRLWarning, stacklevel=3)
 
 
 class EpochLogger(Logger):
@@ -253,7 +252,7 @@ class EpochLogger(Logger):
     def _samples(self) -> dict[str, Samples]:
         return {}
 
-    def store(self, **values: Any) -> None:
+    def store(self, /, **values: Any) -> None:
         """Remembers numbers for this epoch's statistics.
 
         Args:

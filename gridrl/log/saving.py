@@ -82,7 +82,7 @@ def _tensor_of(array: np.ndarray[Any, Any], where: str) -> Any:
 def _refuse(value: Any, where: str) -> Any:
     kind = f"ndarray of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
     raise CheckpointError(
-        f"save_state: {where} is of type {kind}: it could be loaded only by running pickled code. "
+        f"{where} is of type {kind}: it could be loaded only by running pickled code. "
         "Give tensors, numpy arrays of numbers, numbers, text, lists and dicts of these; of an object its state_dict()."
     )
 
@@ -90,8 +90,8 @@ def _refuse(value: Any, where: str) -> Any:
 def state_of(what: Any) -> Any:
     """The state of a module, or name -> state of several."""
     if isinstance(what, Mapping):
-        return {name: portable(part.state_dict(), f"{name!r}") for name, part in what.items()}
-    return portable(what.state_dict(), "the module's state")
+        return {name: portable(part.state_dict(), f"the state of {name!r}") for name, part in what.items()}
+    return portable(what.state_dict(), "the state of the module")
 
 
 def check_savable(what: Any) -> None:
@@ -113,7 +113,7 @@ def write_torch(path: Path, state: Any) -> None:
 
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    with told_when_full(path, "the networks were not saved, what was saved before stands"):
+    with told_when_full(path, "it was not saved, what was saved before stands"):
         write_atomic(path, buffer.getvalue())
 
 

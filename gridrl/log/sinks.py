@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -81,17 +80,17 @@ class Sink(Protocol):
         """Finishes; nothing is written afterwards. A second call does nothing."""
 
 
-def check_sinks(log: Iterable[object]) -> None:
+def check_sinks(log: str | Iterable[object]) -> None:
     """Tells everything that is wrong with these sinks, before anything starts; imports none of them.
 
     Args:
-        log: names of sinks, and objects that are sinks.
+        log: names of sinks, and objects that are sinks; or one name.
 
     Raises:
         BadValue: a name that is no sink, one whose package is not installed, an object without `write` and `close`.
     """
     problems = Problems()
-    for entry in log:
+    for entry in [log] if isinstance(log, str) else log:
         if not isinstance(entry, str):
             if not isinstance(entry, Sink):
                 problems.add(f"log: {entry!r} is neither the name of a sink nor an object with write and close.")
@@ -191,7 +190,7 @@ def _one_line(text: str) -> str:
 
 
 def _finite_numbers(row: Mapping[str, Cell]) -> dict[str, float]:
-    return {key: float(value) for key, value in row.items() if isinstance(value, int | float) and math.isfinite(value)}
+    return {key: float(value) for key, value in row.items() if isinstance(value, int | float) and abs(value) < 1e308}
 
 
 class TensorBoardSink:

@@ -4,6 +4,8 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,8 @@ def test_an_average_alone_can_have_its_extremes(logger: EpochLogger) -> None:
         (np.str_("text"), "text"),
         ("text", "text"),
         (2**80, 2**80),
+        (Decimal("0.25"), 0.25),
+        (Fraction(1, 4), 0.25),
     ],
     ids=repr,
 )
@@ -309,6 +313,26 @@ def test_a_program_that_forgets_to_close_loses_no_row(tmp_path: Path) -> None:
     logger.dump_tabular()
     assert progress_of(tmp_path)["a"] == [1.0]
     logger.close()
+
+
+def test_a_relative_directory_stays_the_same_when_the_program_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Logger("run", quiet=True) as logger:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        for column in ("a", "late"):
+            logger.log_tabular(column, 1)
+            logger.dump_tabular()
+        logger.save_config({})
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.json", "progress.txt"]
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_key_can_have_any_name(logger: EpochLogger) -> None:
+    logger.store(self=1.0, key=2.0, values=3.0)
+    assert logger.get_stats("self") == (1.0, 0.0)
 
 
 def test_only_rank_0_touches_files_and_prints(

@@ -24,6 +24,7 @@ from gridrl.log.sinks import (
     TensorBoardSink,
     TerminalSink,
     WandbSink,
+    check_sinks,
     format_table,
     open_sinks,
 )
@@ -32,7 +33,7 @@ ROWS: list[dict[str, Cell]] = [
     {"Epoch": 0, "Loss": 0.5, "Note": "first"},
     {"Epoch": 1, "Loss": None, "Note": "tab\tand\nline", "Late": math.nan},
     {"Epoch": 2, "Loss": math.inf},
-    {"Epoch": 3, "Loss": -1e300, "grün \U0001f600": 2**70},
+    {"Epoch": 3, "Loss": -1e300, "grün \U0001f600": 2**70, "huge": 10**400},
 ]
 
 
@@ -86,7 +87,7 @@ class TestProgressSink(SinkContract):
         for step, row in enumerate(ROWS):
             sink.write(row, step)
         found = read_progress(destination.output_dir / "progress.txt")
-        assert list(found) == ["Epoch", "Loss", "Note", "Late", "grün \U0001f600"]
+        assert list(found) == ["Epoch", "Loss", "Note", "Late", "grün \U0001f600", "huge"]
         assert found["Note"].tolist() == ["first", "tab\tand\nline", None, None]
 
 
@@ -250,6 +251,12 @@ def test_everything_wrong_with_the_sinks_is_told_at_once(monkeypatch: pytest.Mon
         "log: 3 is neither the name of a sink nor an object with write and close.",
     ]
     assert not list(tmp_path.iterdir())
+
+
+def test_one_name_is_no_list_of_letters() -> None:
+    check_sinks("tensorboard")
+    with pytest.raises(BadValue, match="'wanbd' is no sink"):
+        check_sinks("wanbd")
 
 
 def test_every_sink_of_the_table_can_be_loaded() -> None:
