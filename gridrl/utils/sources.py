@@ -222,7 +222,7 @@ def _inside(source: Source, node: ast.AST, qualname: str) -> Definition:
 def _follow(source: Source, binding: Import, rest: str, seen: frozenset[tuple[str, str]]) -> Definition:
     qualname = ".".join(part for part in (binding.name, rest) if part)
     if not qualname:
-        raise BadValue(f"{source.module}: {binding.module} is a module there, not a function.")
+        raise BadValue(f"{source.module}: {binding.module} is a module, not a function.")
     found = load_source(binding.module, source.near)
     return Definition(None, qualname, None) if found is None else _look_up(found, qualname, seen)
 
@@ -234,8 +234,8 @@ def _look_elsewhere(source: Source, qualname: str, seen: frozenset[tuple[str, st
     for module in starred:
         if module is not None and head in _names(module, frozenset()):
             return _look_up(module, qualname, seen)
-    if rest and source.path.name == "__init__.py" and python_file_in(source.path.parent, head):
-        return _follow(source, Import(f"{source.module}.{head}", rest), "", seen)
+    if source.path.name == "__init__.py" and python_file_in(source.path.parent, head):
+        return _follow(source, Import(f"{source.module}.{head}", None), rest, seen)
     if None in starred:  # it may come out of compiled code
         return Definition(None, qualname, None)
     near = did_you_mean(head, _names(source, frozenset()))
