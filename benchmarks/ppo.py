@@ -1,0 +1,173 @@
+"""PPO against stable-baselines3: environment steps per CPU-second, one thread, our logging on.
+
+Both sides learn CartPole-v1 with the same hyperparameters in the same process, one after the other, in rounds that
+alternate; start-up (imports, making environments and networks, a first epoch) is not counted. CPU time is what counts,
+so that a busy machine changes the numbers little and their ratio less. The best round of each side is taken.
+
+    python benchmarks/ppo.py [--rounds 3]
+
+Prints a Markdown table; the exit status is 1 where a target is missed.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_variable] = "1"
+
+import argparse
+import contextlib
+import platform
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import torch
+
+import gridrl
+from gridrl.envs.making import env_fn
+from gridrl.log.progress import read_progress
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A setting that both sides train in, and how many times faster than theirs ours has to be."""
+
+    name: str
+    num_envs: int
+    steps: int  # per environment and epoch
+    minibatch_size: int
+    epochs: int  # that are timed
+    target: float
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of all environments."""
+        return self.num_envs * self.steps
+
+
+PASSES = 10
+WORKLOADS = (
+    Workload("1 environment x 4096 steps, minibatch 64", 1, 4096, 64, epochs=2, target=3.5),
+    Workload("8 environments x 256 steps, minibatch 256", 8, 256, 256, epochs=10, target=2.2),
+)
+
+
+class Clock:
+    """Remembers the CPU time at the end of every epoch: an environment function that cannot be told from the real."""
+
+    def __init__(self) -> None:
+        self.marks: list[float] = []
+
+    def __call__(self, epoch: int) -> float:
+        """A learning-rate schedule that changes nothing; the algorithm asks it once at the start of every epoch."""
+        self.marks.append(time.process_time())
+        return 1.0
+
+
+def ours(workload: Workload, seed: int) -> float:
+    """Steps per CPU-second of gridrl, with rows, models and checkpoints written as always."""
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as directory:
+        gridrl.ppo(
+            env_fn("CartPole-v1"),
+            seed=seed,
+            steps_per_epoch=workload.steps_per_epoch,
+            epochs=workload.epochs + 1,
+            lam=0.95,
+            pi_lr=3e-4,
+            vf_lr=3e-4,
+            train_pi_iters=PASSES,
+            target_kl=None,
+            num_envs=workload.num_envs,
+            minibatch_size=workload.minibatch_size,
+            max_grad_norm=0.5,
+            lr_schedule=clock,
+            logger_kwargs={"output_dir": directory, "quiet": True},
+        )
+        seconds = time.process_time() - clock.marks[1]
+        steps = transitions(workload, read_progress(f"{directory}/progress.txt", ["EpLen"])["EpLen"][1:])
+    return steps / seconds
+
+
+def transitions(workload: Workload, episode_length: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    """The environment steps of these epochs; of a vector, the step that starts an episode again is none."""
+    share = episode_length / (episode_length + 1.0) if workload.num_envs > 1 else np.ones_like(episode_length)
+    return float(workload.steps_per_epoch * share.sum())
+
+
+def theirs(workload: Workload, seed: int) -> float:
+    """Steps per CPU-second of stable-baselines3, with its usual vector of environments and no logger's output."""
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+
+    model = PPO(
+        "MlpPolicy",
+        make_vec_env("CartPole-v1", n_envs=workload.num_envs, seed=seed),
+        n_steps=workload.steps,
+        batch_size=workload.minibatch_size,
+        n_epochs=PASSES,
+        gae_lambda=0.95,
+        learning_rate=3e-4,
+        max_grad_norm=0.5,
+        policy_kwargs={"net_arch": [64, 64]},
+        device="cpu",
+        seed=seed,
+    )
+    model.learn(workload.steps_per_epoch)
+    begin = time.process_time()
+    model.learn(workload.steps_per_epoch * workload.epochs, reset_num_timesteps=False)
+    return workload.steps_per_epoch * workload.epochs / (time.process_time() - begin)
+
+
+def table(results: list[tuple[Workload, float, float]]) -> str:
+    """The results in Markdown."""
+    lines = [
+        "| PPO on CartPole-v1, hidden layers 64, 64, 10 passes | stable-baselines3 | gridrl | ratio | target |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {workload.name} | {slow:,.0f} | {fast:,.0f} | {fast / slow:.1f} | {workload.target} |"
+        for workload, slow, fast in results
+    ]
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """What it was measured on."""
+    import stable_baselines3
+
+    versions = {
+        "Python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "gymnasium": gymnasium.__version__,
+        "stable-baselines3": stable_baselines3.__version__,
+    }
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), model)
+    return f"{model}, one thread; " + ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def main() -> int:
+    """Measures, prints, and says by its result whether every target was reached."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each side is measured (default 3)")
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    results = []
+    for workload in WORKLOADS:
+        pairs = [(theirs(workload, seed), ours(workload, seed)) for seed in range(rounds)]
+        results.append((workload, max(slow for slow, _ in pairs), max(fast for _, fast in pairs)))
+    print(f"Environment steps per CPU-second, start-up excluded, the best of {rounds} rounds.\n{machine()}.\n")
+    print(table(results))
+    return 0 if all(fast / slow >= workload.target for workload, slow, fast in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
