@@ -171,7 +171,7 @@ def check_mpi(num_ranks: int) -> Mpiexec | None:
     """
     if num_ranks <= 1:
         return None
-    if importlib.util.find_spec("mpi4py") is None:
+    if not _has_mpi4py():
         raise MPIError(f"num_cpu={num_ranks} needs mpi4py, which {sys.executable} does not have. {_INSTALL}")
     mpiexec = find_mpiexec()
     text = _library_text(sys.executable, os.environ.get("MPI4PY_LIBMPI"))
@@ -183,6 +183,13 @@ def check_mpi(num_ranks: int) -> Mpiexec | None:
             f"user_config.py to the mpiexec of {library}, or MPI4PY_LIBMPI to the library of {mpiexec.implementation}."
         )
     return mpiexec
+
+
+def _has_mpi4py() -> bool:
+    try:
+        return importlib.util.find_spec("mpi4py") is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def resolve_num_cpu(value: object, name: str = "num_cpu") -> int:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -150,6 +151,7 @@ class RunningRanks:
         outcome = self._outcome_now()
         if not outcome.ok:
             # mpiexec has ended the ranks it knew; what they had started, and the ranks of a killed mpiexec, are left.
+            self._record_ranks()
             self._tree.wait(0.2)
             self._kill_rest()
             if not self._paths.error.exists():
@@ -164,7 +166,9 @@ class RunningRanks:
             return RankOutcome(0, None, "")
         if self._ended_because:
             return RankOutcome(_failed(code), None, self._ended_because)
-        failure = first_failure(self._paths) or self._reported()
+        failure = first_failure(self._paths)
+        if failure is None or failure.exit_code == -signal.SIGTERM:  # which Open MPI ends the others with
+            failure = self._reported() or failure
         if failure is not None:
             return RankOutcome(failure.exit_code, failure.rank, self._explained(failure))
         if code == 0:
@@ -218,7 +222,8 @@ def _tail(path: Path, start: int) -> str:
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """The last line that says something, rules and frames of mpiexec's set aside."""
+    lines = [stripped for line in text.splitlines() if (stripped := line.strip(" =-\t"))]
     return lines[-1][:300] if lines else ""
 
 
