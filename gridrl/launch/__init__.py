@@ -1,0 +1,1 @@
+"""Starting experiments: grids, run directories, the processes of runs. Needs no torch."""

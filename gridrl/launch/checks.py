@@ -1,0 +1,168 @@
+"""What is wrong with an order, told before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from gridrl.build import Reference, replace_references
+from gridrl.errors import BadValue, GridRLError, Problems, UnknownFlag, did_you_mean
+from gridrl.launch.arguments import Interface
+from gridrl.launch.order import Order
+from gridrl.launch.payload import Payload, pickled
+from gridrl.launch.preflight import preflight
+from gridrl.launch.thunks import Thunk, read_thunk
+from gridrl.launch.variants import SEED
+from gridrl.utils.mpirun import resolve_num_cpu
+from gridrl.utils.processes import usable_cores
+from gridrl.utils.seeding import check_seed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedRun:
+    """A run of an order, found to make sense.
+
+    Attributes:
+        name: its name as asked for.
+        variant: its hyperparameters as typed.
+        thunk: what it calls.
+        rest: the variant without the key that names the thunk; each reference knows what it stands for.
+        env_spec: how its environment is registered, where this process has done that.
+    """
+
+    name: str
+    variant: Mapping[str, Any]
+    thunk: Thunk
+    rest: Mapping[str, Any]
+    env_spec: Any = None
+
+    @property
+    def interface(self) -> Interface:
+        """What the thunk takes."""
+        return Interface(self.thunk.label, self.thunk.signature)
+
+    @property
+    def env_name(self) -> str | None:
+        """The environment that becomes `env_fn`."""
+        environment = self.interface.sort(self.rest).environment
+        return environment[0] if environment is not None and isinstance(environment[0], str) else None
+
+
+class _Faults:
+    """Collects faults with the kind of error that each is; one kind is raised with all messages."""
+
+    def __init__(self) -> None:
+        self._problems = Problems()
+        self._kinds: list[type[GridRLError]] = []
+
+    def add(self, kind: type[GridRLError], message: str) -> None:
+        self._problems.add(message)
+        self._kinds.append(kind)
+
+    def catch(self, check: Callable[..., T], *given: Any) -> T | None:
+        """What `check` gives; None where it finds a fault, which is noted."""
+        try:
+            return check(*given)
+        except GridRLError as error:
+            for line in str(error).splitlines():
+                self.add(type(error), line)
+            return None
+
+    def raise_if_any(self) -> None:
+        if self._kinds:
+            # beside a wrong value an unknown name is one more value that is wrong
+            self._problems.raise_if_any(next((kind for kind in self._kinds if kind is not UnknownFlag), UnknownFlag))
+
+
+def check_resources(order: Order) -> tuple[int, int]:
+    """The ranks of each run, and how many runs go at once.
+
+    Raises:
+        BadValue: they make no sense, or a sink does not exist.
+    """
+    faults = _Faults()
+    num_cpu = faults.catch(resolve_num_cpu, order.num_cpu) or 1
+    jobs = max(1, usable_cores() // num_cpu) if order.jobs is None else order.jobs
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        faults.add(BadValue, f"jobs={jobs!r}: how many runs go at once is a whole number from 1.")
+    if order.log:
+        from gridrl.log.sinks import check_sinks
+
+        faults.catch(check_sinks, order.log)
+    faults.raise_if_any()
+    return num_cpu, jobs
+
+
+def check_runs(order: Order) -> list[CheckedRun]:
+    """Checks thunks, keywords, seeds, references, environments, and that everything can be pickled.
+
+    Raises:
+        GridRLError: all faults at once. An unknown thunk is told first: without it nothing else can be checked.
+    """
+    faults = _Faults()
+    thunks: dict[int, Thunk] = {}
+    found = [faults.catch(_split, order.thunk, name, variant, thunks) for name, variant in order.variants]
+    faults.raise_if_any()
+    runs = [run for run in found if run is not None]
+    for run in runs:
+        for kind, message in run.interface.faults(run.rest):
+            faults.add(kind, message)
+        faults.catch(check_seed, run.rest.get(SEED, 0))
+    runs = _resolved(runs, faults)
+    for payload in (*(Payload(thunk.target) for thunk in thunks.values()), *(Payload("", run.rest) for run in runs)):
+        faults.catch(pickled, payload)
+    faults.raise_if_any()
+    return runs
+
+
+def _split(thunk: Any, name: str, variant: Mapping[str, Any], thunks: dict[int, Thunk]) -> CheckedRun:
+    """A variant with what it calls, which one of its own keys may say."""
+    rest = dict(variant)
+    if isinstance(thunk, str) and ":" not in thunk:
+        if thunk not in variant:
+            raise BadValue(
+                f"The thunk {thunk!r} is no key of the grid.{did_you_mean(thunk, variant)} A thunk is a function, "
+                "'module:function', 'file.py:function', or a key whose values are functions."
+            )
+        thunk = rest.pop(thunk)
+    if id(thunk) not in thunks:  # `variant` keeps it alive
+        thunks[id(thunk)] = read_thunk(_with_colon(thunk.path) if isinstance(thunk, Reference) else thunk)
+    return CheckedRun(name, variant, thunks[id(thunk)], rest)
+
+
+def _with_colon(path: str) -> str:
+    return path if ":" in path else ":".join(path.rpartition(".")[::2])
+
+
+def _resolved(runs: Sequence[CheckedRun], faults: _Faults) -> list[CheckedRun]:
+    """Lets another process resolve references and look environments up; gives the runs with what it has found."""
+    references: list[str] = []
+    for run in runs:
+        replace_references(run.rest, lambda found: references.append(found.path))
+    env_names = {run.env_name for run in runs if run.env_name is not None}
+    own = {name: spec for name in env_names if (spec := _registered_here(name)) is not None}
+    importable = {run.thunk.identity for run in runs if run.thunk.is_importable}
+    answer = faults.catch(preflight, references, env_names - own.keys(), importable)
+    if answer is None:
+        return list(runs)
+    for message in answer.faults:
+        faults.add(BadValue, message)
+    return [
+        replace(run, rest=_with_canonical(run.rest, answer.canonical), env_spec=own.get(run.env_name or ""))
+        for run in runs
+    ]
+
+
+def _with_canonical(rest: Mapping[str, Any], texts: Mapping[str, str]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = replace_references(rest, lambda ref: replace(ref, canonical=texts.get(ref.path)))
+    return found
+
+
+def _registered_here(name: str) -> Any:
+    """How an environment is registered in this process, None where it is not: the user's script may have done that."""
+    gymnasium = sys.modules.get("gymnasium")
+    return None if gymnasium is None else gymnasium.registry.get(name)

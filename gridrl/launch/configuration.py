@@ -1,0 +1,92 @@
+"""`config.json`: what a run is, complete enough to start it again, and its first status."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import gridrl
+from gridrl.launch.spec import RunSpec
+from gridrl.log.disk import told_when_full
+from gridrl.log.record import Status, read_status, write_status
+from gridrl.utils.files import RunPaths, read_json, write_json
+from gridrl.utils.serialization import convert_json
+
+_PACKAGES = ("torch", "numpy", "gymnasium", "mpi4py")
+
+
+def make_config(spec: RunSpec, threads: int, command: str | None) -> dict[str, Any]:
+    """What `config.json` says of a run, apart from its name.
+
+    Args:
+        spec: the run.
+        threads: of each rank.
+        command: how the run was asked for; None: the command line of this program.
+    """
+    variant = spec.shown_variant()
+    environment = variant.get("env_name")
+    return {
+        "grid": spec.grid,
+        "run_id": spec.run_id,
+        "variant_id": spec.variant_id,
+        "variant": variant,
+        "seed": spec.seed,
+        "thunk": spec.thunk.identity,
+        "num_cpu": spec.num_cpu,
+        "threads": threads,
+        "env": None if environment is None else {"id": environment, "kwargs": variant.get("env_kwargs", {})},
+        "grows": convert_json(dict(spec.grows)),
+        "versions": dict(_versions()),
+        "command": _own_command() if command is None else command,
+    }
+
+
+@functools.cache
+def _versions() -> Mapping[str, str]:
+    versions = {"gridrl": gridrl.__version__, "python": platform.python_version(), "platform": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _own_command() -> str:
+    words = shlex.join(["python", *sys.orig_argv[1:]])
+    return words.encode(errors="backslashreplace").decode()
+
+
+def queue_run(paths: RunPaths, config: Mapping[str, Any]) -> None:
+    """Makes a run directory, or takes an old one over, with the run's configuration and the status "queued".
+
+    What an algorithm has added to the configuration stays until it writes it anew.
+
+    Raises:
+        DiskFull: no room.
+        OSError: the directory cannot be written.
+    """
+    before = read_status(paths.root)
+    with told_when_full(paths.root, "the run directory was not made"):
+        paths.root.mkdir(parents=True, exist_ok=True)
+    known = read_json(paths.config)
+    algorithm = {"algorithm": known["algorithm"]} if isinstance(known, dict) and "algorithm" in known else {}
+    with told_when_full(paths.config, "the configuration was not written"):
+        write_json(paths.config, {**config, **algorithm})
+    attempt = 1 if before is None else before.attempt + (before.started is not None)
+    if attempt > 1:
+        _mark_log(paths, attempt)
+    write_status(paths.root, Status("queued", attempt=attempt))
+
+
+def _mark_log(paths: RunPaths, attempt: int) -> None:
+    """The log of an earlier attempt stays; a line says where the next one begins."""
+    if paths.stdout.exists():
+        with told_when_full(paths.stdout, "the log was not continued"), open(paths.stdout, "a") as log:
+            log.write(f"--- attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S')} ---\n")

@@ -1,0 +1,258 @@
+"""Which directory belongs to which run, told by the `config.json` files below the data directory."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gridrl.errors import BadValue, Problems
+from gridrl.launch.arguments import LOGGER_KWARGS
+from gridrl.launch.spec import RunSpec, differences
+from gridrl.launch.variants import SEED
+from gridrl.log.places import setup_logger_kwargs
+from gridrl.log.record import derived_state, read_status
+from gridrl.utils.files import RunPaths, read_json
+from gridrl.utils.names import short_hash
+
+_HASH_DIGITS = (4, 8, 16)
+
+
+@dataclass(frozen=True, eq=False)
+class KnownRun:
+    """A run that has a directory already.
+
+    Attributes:
+        run_dir: its directory.
+        config: what its `config.json` says.
+    """
+
+    run_dir: Path
+    config: Mapping[str, Any]
+
+    @property
+    def key(self) -> tuple[Any, Any]:
+        """Which run of which grid it is."""
+        return self.config.get("grid"), self.config["run_id"]
+
+    @property
+    def owner(self) -> tuple[Any, Any]:
+        """Which variant of which grid it belongs to."""
+        return self.config.get("grid"), self.config.get("variant_id")
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a run goes.
+
+    Attributes:
+        run_dir: its directory.
+        name: its name there, which has a hash at its end where another variant has taken the plain one.
+        known: what stands there of an earlier start of the run, None where nothing does.
+        state: its state as of now, "new" where nothing stands there.
+    """
+
+    run_dir: Path
+    name: str
+    known: KnownRun | None = None
+    state: str = "new"
+
+
+class Directories:
+    """Finds the directory of each run: the one that it has already, else a new one that nobody else has.
+
+    Args:
+        data_dir: where runs are looked for, and new ones go.
+        datestamp: whether new directories bear date and time.
+    """
+
+    def __init__(self, data_dir: Path, datestamp: bool) -> None:
+        self._data_dir = data_dir
+        self._datestamp = datestamp
+        self._known: dict[tuple[Any, Any], KnownRun] = {}
+        self._owners: dict[Path, dict[tuple[Any, Any], Mapping[str, Any]]] = {}
+        self._taken: set[Path] = set()
+        self._searched: set[Path] = set()
+        self.notes: list[str] = []
+        self._search(data_dir)
+
+    def _search(self, directory: Path) -> None:
+        """Takes up the runs of a directory, two levels deep."""
+        if directory in self._searched:
+            return
+        self._searched.add(directory)
+        for run in known_runs(directory):
+            other = self._known.get(run.key)
+            if other is None or _rank(run) > _rank(other):  # of copies the one that is done
+                self._known[run.key] = run
+            self._owners.setdefault(run.run_dir.parent, {}).setdefault(run.owner, run.config)
+
+    def _search_outer(self, name: str) -> None:
+        """Takes up the runs in the directories that the slashes of a name make, dated or not."""
+        first, *deeper = name.split("/")
+        if deeper:
+            for outer in (glob.escape(first), f"????-??-??_{glob.escape(first)}"):
+                for directory in sorted(self._data_dir.glob(outer)):
+                    self._search(directory.joinpath(*deeper[:-1]))
+
+    def place(self, spec: RunSpec, config: Mapping[str, Any], problems: Problems) -> Place:
+        """The directory of a run.
+
+        Args:
+            spec: the run.
+            config: its `config.json` as it will be written, without the name.
+            problems: takes what speaks against starting it there.
+        """
+        self._search_outer(spec.name)
+        place = self._own_wish(spec) or self._where_it_was(spec) or self._new(spec, config)
+        for fault in self._faults(place):
+            problems.add(fault)
+        self._taken.add(place.run_dir)
+        return place
+
+    def _own_wish(self, spec: RunSpec) -> Place | None:
+        """The directory that the variant names itself, in `logger_kwargs:output_dir`."""
+        wish = spec.arguments.logger_kwargs.get("output_dir")
+        if wish is None:
+            return None
+        run_dir = Path(wish).expanduser().absolute()
+        known = _read_known(run_dir)
+        return _placed(run_dir, spec.name, known if known is not None and known.key == _key(spec) else None)
+
+    def _where_it_was(self, spec: RunSpec) -> Place | None:
+        known = self._known.get(_key(spec))
+        return None if known is None else _placed(known.run_dir, str(known.config.get("exp_name", spec.name)), known)
+
+    def _new(self, spec: RunSpec, config: Mapping[str, Any]) -> Place:
+        run_dir = self._plain(spec.name, spec.seed)
+        others = self._other_owners(run_dir.parent, spec)
+        name = spec.name
+        if others:
+            for digits in _HASH_DIGITS:
+                name = f"{spec.name}-{short_hash(repr(_owner(spec)), digits)}"
+                run_dir = self._plain(name, spec.seed)
+                if not self._other_owners(run_dir.parent, spec):
+                    break
+            self._note_difference(self._plain(spec.name, spec.seed).parent, run_dir.parent, others[0], config)
+        self._owners.setdefault(run_dir.parent, {}).setdefault(_owner(spec), config)
+        return Place(run_dir, name)
+
+    def _plain(self, name: str, seed: int) -> Path:
+        where = setup_logger_kwargs(name, seed, self._data_dir, self._datestamp)["output_dir"]
+        return Path(where).absolute()
+
+    def _other_owners(self, folder: Path, spec: RunSpec) -> list[Mapping[str, Any]]:
+        owners = self._owners.get(folder, {})
+        return [] if _owner(spec) in owners else list(owners.values())
+
+    def _note_difference(self, folder: Path, new: Path, other: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        changed = list(differences(_told_apart(other), _told_apart(config))) or ["values that read the same"]
+        note = f"{folder} belongs to other runs ({'; '.join(changed)}): these go to {new}."
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _faults(self, place: Place) -> Iterator[str]:
+        if place.run_dir in self._taken:
+            yield f"{place.run_dir}: two runs would write there. Leave `{LOGGER_KWARGS}:output_dir` to the launcher."
+        elif place.known is None and (strangers := _strangers(place.run_dir)):
+            yield (
+                f"{place.run_dir} {strangers}. Nothing is written over: move it away, or choose another name or "
+                "data_dir."
+            )
+        elif place.state == "running":
+            status = read_status(place.run_dir)
+            where = f" (process {status.pid} on {status.host})" if status is not None else ""
+            yield f"{place.run_dir}: this run is still running{where}. Wait for it, or end it first."
+
+
+def known_runs(directory: Path) -> Iterator[KnownRun]:
+    """The runs one and two levels below a directory, in the order of their paths."""
+    for outer in _subdirectories(directory):
+        for run_dir in (outer, *_subdirectories(outer)):
+            known = _read_known(run_dir)
+            if known is not None:
+                yield known
+
+
+def _subdirectories(directory: Path) -> list[Path]:
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(directory / entry.name for entry in entries if entry.is_dir())
+    except OSError:
+        return []
+
+
+def _read_known(run_dir: Path) -> KnownRun | None:
+    config = read_json(RunPaths(run_dir).config)
+    return KnownRun(run_dir, config) if isinstance(config, dict) and isinstance(config.get("run_id"), str) else None
+
+
+def _rank(run: KnownRun) -> int:
+    """Which of several copies of a run counts: the one that goes on, else one that is done."""
+    return {"running": 3, "done": 2, "unknown": 0}.get(derived_state(run.run_dir), 1)
+
+
+def _placed(run_dir: Path, name: str, known: KnownRun | None) -> Place:
+    if known is None:
+        return Place(run_dir, name)
+    state = derived_state(run_dir)
+    return Place(run_dir, name, known, "new" if state == "unknown" else state)
+
+
+def _key(spec: RunSpec) -> tuple[str, str]:
+    return spec.grid, spec.run_id
+
+
+def _owner(spec: RunSpec) -> tuple[str, str]:
+    return spec.grid, spec.variant_id
+
+
+def _told_apart(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a configuration what tells two variants apart: hyperparameters without seed and growing keys, thunk, ranks."""
+    variant = config.get("variant")
+    left_out = {SEED, LOGGER_KWARGS, *(config.get("grows") or ())}
+    kept = {key: value for key, value in variant.items() if key not in left_out} if isinstance(variant, dict) else {}
+    return {**kept, **{key: config.get(key) for key in ("grid", "thunk", "num_cpu")}}
+
+
+def _strangers(run_dir: Path) -> str:
+    """What speaks against a directory for a new run; empty where it is missing or holds nothing."""
+    try:
+        with os.scandir(run_dir) as entries:
+            names = sorted(entry.name for entry in entries if not _is_remainder(entry.name))
+    except FileNotFoundError:
+        return ""
+    except NotADirectoryError:
+        return "is no directory"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    shown = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+    if not names:
+        return ""
+    return f"holds files that are not this run's ({shown})"
+
+
+def _is_remainder(name: str) -> bool:
+    """Whether a file is left of a write of ours that was cut off."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """Makes sure that runs can be written to a data directory, which is made.
+
+    Raises:
+        BadValue: they cannot.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=data_dir):
+            pass
+    except OSError as error:
+        raise BadValue(
+            f"The data directory {str(data_dir)!r} cannot be written: {error.strerror or error}. "
+            "Give another data_dir, or set DEFAULT_DATA_DIR in user_config.py."
+        ) from error

@@ -1,0 +1,91 @@
+"""The whole of a launch: plan, announce, carry out, sum up."""
+
+from __future__ import annotations
+
+import time
+
+from gridrl.launch.local import Ending
+from gridrl.launch.order import Order, Plan, PlannedRun
+from gridrl.launch.plan import make_plan
+from gridrl.launch.report import Progress, announce, summarise
+from gridrl.launch.result import GridResult, RunResult
+from gridrl.launch.scheduler import Scheduler
+from gridrl.log.record import read_status
+from gridrl.utils.console import say
+from gridrl.utils.settings import settings
+
+
+def execute(order: Order) -> GridResult:
+    """Carries an order out and says on the way what happens.
+
+    Returns:
+        A record of each run; of a dry run, as things stand.
+
+    Raises:
+        GridRLError: something is wrong with the order; nothing has been started.
+        KeyboardInterrupt: Ctrl-C; what was running has been ended, and the table printed.
+    """
+    plan = make_plan(order)
+    announce(plan, order.data_dir)
+    if order.dry_run:
+        result = GridResult([_unstarted(run) for run in plan.runs])
+        summarise(result, order.data_dir)
+        return result
+    pending = [run for run in plan.runs if not run.is_done]
+    progress = Progress(pending)
+    if pending:
+        _wait_before_launch()
+        try:
+            Scheduler(pending, plan.jobs, progress).carry_out()
+        except (KeyboardInterrupt, SystemExit):
+            summarise(_result(plan, pending, progress), order.data_dir)
+            raise
+    result = _result(plan, pending, progress)
+    if len(plan.runs) > 1 or not result.ok or not pending:
+        summarise(result, order.data_dir)
+    return result
+
+
+def _wait_before_launch() -> None:
+    wait_s = settings().WAIT_BEFORE_LAUNCH
+    if wait_s > 0:
+        say(f"Starting in {wait_s:g} s (WAIT_BEFORE_LAUNCH); Ctrl-C stops it.")
+        time.sleep(wait_s)
+
+
+def _result(plan: Plan, pending: list[PlannedRun], progress: Progress) -> GridResult:
+    endings = {id(run): progress.endings[index] for index, run in enumerate(pending) if index in progress.endings}
+    return GridResult(
+        [_ended(run, *endings[id(run)]) if id(run) in endings else _unstarted(run, pending) for run in plan.runs]
+    )
+
+
+def _ended(run: PlannedRun, ending: Ending, elapsed_s: float) -> RunResult:
+    return RunResult(
+        variant=run.spec.variant,
+        name=run.place.name,
+        seed=run.spec.seed,
+        run_dir=run.place.run_dir,
+        state=ending.state,
+        error=ending.error,
+        rank=ending.rank,
+        exit_code=ending.exit_code,
+        run_id=run.spec.run_id,
+        elapsed_s=elapsed_s,
+    )
+
+
+def _unstarted(run: PlannedRun, pending: list[PlannedRun] | None = None) -> RunResult:
+    """A run that was not started now: done before, still waiting, or looked at in a dry run."""
+    is_queued = pending is not None and not run.is_done
+    status = None if run.is_done or is_queued else read_status(run.place.run_dir)
+    return RunResult(
+        variant=run.spec.variant,
+        name=run.place.name,
+        seed=run.spec.seed,
+        run_dir=run.place.run_dir,
+        state="queued" if is_queued else run.place.state,
+        error=status.error if status is not None else None,
+        skipped=run.is_done,
+        run_id=run.spec.run_id,
+    )

@@ -1,0 +1,303 @@
+"""Runs as processes of this machine: a fresh interpreter each, or `mpiexec` where several ranks are asked for."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from gridrl.launch.lifeline import Lifeline
+from gridrl.log.record import read_status
+from gridrl.utils.files import RunPaths
+from gridrl.utils.mpi import without_mpi
+from gridrl.utils.mpirun import RunningRanks, start_ranks
+from gridrl.utils.processes import end_tree
+
+_IS_POSIX = os.name == "posix"
+_WORKER = "gridrl.launch.worker"
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_STRAGGLERS_S = 1.0  # what processes that a run leaves behind get to end by themselves
+_CHUNK_BYTES = 65536
+_LOOK_S = 0.2  # how often the log of a run of several ranks is looked at, where it is shown
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the process of a run ended.
+
+    Attributes:
+        state: "done", "failed" or "killed".
+        exit_code: its exit status, negative: the signal that ended it; None if it could not be started.
+        error: the last line of what went wrong, None where nothing did.
+        rank: the MPI rank that failed first, None where none is to be told.
+        cpu_s: CPU seconds of the process and the children that it waited for, None where unknown.
+        peak_memory_mb: the most that the process had resident, in MiB, None where unknown.
+    """
+
+    state: str
+    exit_code: int | None
+    error: str | None = None
+    rank: int | None = None
+    cpu_s: float | None = None
+    peak_memory_mb: float | None = None
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended the process, None where none did."""
+        return -self.exit_code if self.exit_code is not None and self.exit_code < 0 else None
+
+
+class Running(Protocol):
+    """A run that has been started. One thread waits for it, any other may end it."""
+
+    def wait(self) -> Ending:
+        """Waits until the run has ended, with everything that it has started."""
+
+    def end(self, grace_s: float) -> None:
+        """Ends the run: a SIGTERM, `grace_s` seconds, then a SIGKILL for whatever is left of it."""
+
+
+def start(paths: RunPaths, num_cpu: int, *, threads: int = 1, streams: bool = False) -> Running:
+    """Starts the run whose payload stands in its directory.
+
+    Args:
+        paths: the run's files.
+        num_cpu: its MPI ranks.
+        threads: of each rank, for OpenMP, MKL and OpenBLAS.
+        streams: whether what it prints is shown here too, as it comes (of several ranks: what rank 0 prints).
+
+    Raises:
+        OSError: no process can be started, or its log cannot be written.
+        MPIError: mpiexec cannot be started.
+    """
+    if num_cpu > 1:
+        return Ranks(paths, num_cpu, threads, streams)
+    return FreshProcess(paths, threads, streams)
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """The variables of a run's process: this process's, without an MPI around it, and what makes runs repeatable."""
+    environ = without_mpi(os.environ) | dict.fromkeys(_THREADS, str(threads))
+    environ |= {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+    package_root = str(Path(__file__).resolve().parents[2])
+    if package_root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        known = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        environ["PYTHONPATH"] = os.pathsep.join([*known, package_root])  # however this process has found gridrl
+    return environ
+
+
+def worker_command(paths: RunPaths, *, ranks: bool = False) -> list[str]:
+    """The command line of a run's process, or of one of its ranks.
+
+    With `-P`: a `json.py` in the working directory is the user's own business, not what the worker imports.
+    """
+    return [sys.executable, "-P", *(["-m", "mpi4py"] if ranks else []), "-m", _WORKER, str(paths.payload.absolute())]
+
+
+class FreshProcess:
+    """A run in an interpreter of its own, in a session of its own: a Ctrl-C at the terminal does not reach it."""
+
+    def __init__(self, paths: RunPaths, threads: int, streams: bool) -> None:
+        self._paths = paths
+        self._has_ended = False
+        self._lock = threading.Lock()
+        log = open(paths.stdout, "ab", buffering=0)  # noqa: SIM115 (closed by the copying thread)
+        self._lifeline = Lifeline()
+        try:
+            self._process = subprocess.Popen(
+                worker_command(paths),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if streams else log,
+                stderr=subprocess.STDOUT,
+                env=worker_environment(threads) | self._lifeline.variables,
+                pass_fds=self._lifeline.inherited,
+                start_new_session=_IS_POSIX,
+            )
+        except BaseException:
+            log.close()
+            self._lifeline.close()
+            raise
+        self._lifeline.started()
+        self._copying = _copy_in_background(self._process.stdout, log) if streams else None
+        if not streams:
+            log.close()
+
+    def wait(self) -> Ending:
+        """See `Running.wait`."""
+        pid = self._process.pid
+        if hasattr(os, "waitid"):  # it stays a zombie: its process group cannot be mistaken for another one
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with self._lock:  # from here on the pid may be somebody else's
+            self._has_ended = True
+        _end_stragglers(pid)
+        code, cpu_s, peak_mb = self._reap()
+        if self._copying is not None:
+            self._copying.join(timeout=_STRAGGLERS_S)
+        said = self._lifeline.message()
+        self._lifeline.close()
+        return replace(_judged(code, said, self._paths, pid), cpu_s=cpu_s, peak_memory_mb=peak_mb)
+
+    def _reap(self) -> tuple[int, float | None, float | None]:
+        """Exit status, CPU seconds and peak memory in MiB of the ended process."""
+        if not hasattr(os, "wait4"):
+            return self._process.wait(), None, None
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = code = os.waitstatus_to_exitcode(status)
+        peak_mb = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return code, round(usage.ru_utime + usage.ru_stime, 3), round(peak_mb, 1)
+
+    def end(self, grace_s: float) -> None:
+        """See `Running.end`."""
+        with self._lock:
+            if self._has_ended:
+                return
+        end_tree(self._process.pid, grace_s)
+
+
+def _end_stragglers(group: int) -> None:
+    """Ends what a run that is over has left behind in its process group."""
+    deadline = time.monotonic() + _STRAGGLERS_S
+    signum = signal.SIGTERM
+    while _others_in(group):
+        with contextlib.suppress(OSError):
+            os.killpg(group, signum)
+        time.sleep(0.02)
+        if time.monotonic() > deadline:
+            if signum == signal.SIGKILL:
+                return  # stuck in the kernel
+            signum, deadline = signal.SIGKILL, deadline + _STRAGGLERS_S
+
+
+def _others_in(group: int) -> bool:
+    """Whether a process group has members beside its ended leader."""
+    if sys.platform != "linux":
+        return False
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal() and int(entry.name) != group:
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                if os.getpgid(int(entry.name)) == group and not _is_zombie(entry.name):
+                    return True
+    return False
+
+
+def _is_zombie(pid: str) -> bool:
+    stat = Path(f"/proc/{pid}/stat").read_bytes()
+    return stat[stat.rindex(b")") + 2 :].split()[0] in b"ZX"
+
+
+def _judged(code: int, said: Mapping[str, Any], paths: RunPaths, pid: int) -> Ending:
+    """What an exit code means, with what the process has told of itself."""
+    status = read_status(paths.root)
+    own = status if status is not None and status.pid == pid else None
+    state = said.get("state") or (own.state if own else None)
+    error = said.get("error") or (own.error if own else None)
+    if state == "done":  # what goes wrong while an interpreter shuts down takes nothing away
+        return Ending("done", code)
+    if code < 0:
+        return Ending("killed", code, f"killed by {signal_name(-code)}{_suspicion(-code)}")
+    if code == 0:
+        return Ending("failed", code, "the process left with exit status 0 before its thunk returned (os._exit(0)?)")
+    return Ending("failed", code, error or _last_line(paths.stdout) or f"exit status {code}")
+
+
+def signal_name(number: int) -> str:
+    """A signal's name, `SIGKILL`; its number where it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _suspicion(number: int) -> str:
+    return " (the system does this when memory runs out)" if number == signal.SIGKILL else ""
+
+
+def _last_line(log: Path) -> str:
+    lines = log_tail(log, 1)
+    return lines[0][:300] if lines else ""
+
+
+def log_tail(log: Path, count: int) -> list[str]:
+    """The last lines of a log that are not empty; none where there is no log."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _CHUNK_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line.rstrip() for line in lines if line.strip()][-count:]
+
+
+def _copy_in_background(source: IO[bytes] | None, log: IO[bytes]) -> threading.Thread:
+    """Copies what a run prints to its log and to this process's standard output, until the run's end."""
+
+    def copy() -> None:
+        assert source is not None
+        terminal = Terminal()
+        with source, log:
+            while chunk := os.read(source.fileno(), _CHUNK_BYTES):
+                with contextlib.suppress(OSError):  # a full disk: the terminal still shows it
+                    log.write(chunk)
+                terminal.show(chunk)
+
+    thread = threading.Thread(target=copy, name="gridrl-copy", daemon=True)
+    thread.start()
+    return thread
+
+
+class Terminal:
+    """Shows the bytes that a run prints on this process's standard output, whatever stands for that."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def show(self, chunk: bytes) -> None:
+        """Shows a piece; letters that are cut wait for their other half."""
+        with contextlib.suppress(OSError, ValueError):  # nobody listens any more: the log has it
+            text = self._decoder.decode(chunk)
+            encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+            sys.stdout.write(text.encode(encoding, errors="replace").decode(encoding))
+            sys.stdout.flush()
+
+
+class Ranks:
+    """A run of several MPI ranks under `mpiexec`; each writes a log of its own."""
+
+    def __init__(self, paths: RunPaths, num_cpu: int, threads: int, streams: bool) -> None:
+        self._log = paths.stdout
+        self._shown = self._log.stat().st_size if self._log.exists() else 0
+        self._terminal = Terminal() if streams else None
+        command = worker_command(paths, ranks=True)
+        self._running: RunningRanks = start_ranks(command, num_cpu, paths, worker_environment(threads), threads=threads)
+
+    def wait(self) -> Ending:
+        """See `Running.wait`."""
+        while (outcome := self._running.wait(_LOOK_S if self._terminal else None)) is None:
+            self._show_more()
+        self._show_more()
+        if outcome.ok:
+            return Ending("done", 0)
+        state = "killed" if outcome.exit_code < 0 else "failed"
+        return Ending(state, outcome.exit_code, str(outcome), outcome.failed_rank)
+
+    def end(self, grace_s: float) -> None:
+        """See `Running.end`."""
+        self._running.end(grace_s)
+
+    def _show_more(self) -> None:
+        """Shows what rank 0 has printed since the last look."""
+        if self._terminal is not None and self._log.exists():
+            with open(self._log, "rb") as log:
+                log.seek(self._shown)
+                self._terminal.show(log.read())
+                self._shown = log.tell()

@@ -1,0 +1,133 @@
+"""What a user asks for, and what is to be done about it: the messages between the steps of a launch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gridrl.errors import BadValue
+from gridrl.launch.directories import Place
+from gridrl.launch.payload import Payload
+from gridrl.launch.spec import RunSpec, has_grown
+from gridrl.launch.variants import SEED
+from gridrl.utils.files import RunPaths
+from gridrl.utils.settings import settings
+
+THREADS = 1
+"""Threads of each rank; recorded, because another number can give other digits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What a user asks for.
+
+    Attributes:
+        grid: the name of the grid or experiment.
+        variants: name and hyperparameters of each run.
+        thunk: what they call, or the key of the variants that holds it.
+        varying: the keys (their first parts) that differ between the variants.
+        num_cpu: MPI ranks of each run, or "auto".
+        data_dir: where the run directories go.
+        datestamp: whether new directories bear date and time.
+        jobs: how many runs at once; None: usable cores divided by ranks.
+        log: names of sinks beside the progress file and the terminal.
+        command: how this was typed; None: the program's own command line.
+        dry_run: whether nothing is to be started.
+    """
+
+    grid: str
+    variants: Sequence[tuple[str, Mapping[str, Any]]]
+    thunk: Callable[..., Any] | str
+    data_dir: Path
+    varying: frozenset[str] = frozenset()
+    num_cpu: int | str = 1
+    datestamp: bool = False
+    jobs: int | None = None
+    log: tuple[str, ...] = ()
+    command: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedRun:
+    """A run with its directory.
+
+    Attributes:
+        spec: what it computes.
+        place: where.
+        config: its `config.json`.
+        log: names of sinks beside the usual ones.
+        env_spec: how its environment is registered, where the launcher's script has done that itself.
+    """
+
+    spec: RunSpec
+    place: Place
+    config: Mapping[str, Any]
+    log: tuple[str, ...] = ()
+    env_spec: Any = None
+
+    @property
+    def paths(self) -> RunPaths:
+        """Its files."""
+        return RunPaths(self.place.run_dir)
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether it is done, but is now asked to go further."""
+        before = self.place.known.config.get("grows") if self.place.known is not None else None
+        return isinstance(before, dict) and has_grown(before, self.spec.grows)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.place.state == "done" and not self.has_grown
+
+    def payload(self) -> Payload:
+        """What its process needs."""
+        arguments = self.spec.arguments
+        logger = {"output_dir": str(self.place.run_dir), "exp_name": self.place.name}
+        logger_kwargs = {**logger, **({"log": list(self.log)} if self.log else {}), **arguments.logger_kwargs}
+        return Payload(
+            thunk=self.spec.thunk.target,
+            keywords={
+                **arguments.keywords,
+                **({SEED: self.spec.seed} if arguments.takes_seed else {}),
+                **({"logger_kwargs": logger_kwargs} if arguments.takes_logger else {}),
+            },
+            seed=self.spec.seed,
+            environment=arguments.environment,
+            env_spec=self.env_spec,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All runs, and how they are to be carried out.
+
+    Attributes:
+        runs: in the order in which they were asked for.
+        num_cpu: MPI ranks of each.
+        jobs: how many at once.
+        notes: what the user should know before they start.
+    """
+
+    runs: list[PlannedRun]
+    num_cpu: int
+    jobs: int
+    notes: list[str] = field(default_factory=list)
+
+
+def data_directory(data_dir: str | Path | None) -> Path:
+    """The absolute path of a data directory; None: the one of `user_config.py`.
+
+    Raises:
+        BadValue: it is no path.
+    """
+    if data_dir is None:
+        return settings().DEFAULT_DATA_DIR.absolute()
+    if not isinstance(data_dir, (str, os.PathLike)) or not os.fspath(data_dir):
+        raise BadValue(f"data_dir={data_dir!r}: the path of a directory is wanted.")
+    return Path(data_dir).expanduser().absolute()

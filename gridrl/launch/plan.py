@@ -1,0 +1,81 @@
+"""From what was asked for to what is to be done: every run checked, identified and given its directory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gridrl.errors import BadValue, DuplicateKey, Problems, RunDirectoryInUse
+from gridrl.launch.checks import CheckedRun, check_resources, check_runs
+from gridrl.launch.configuration import make_config
+from gridrl.launch.directories import Directories, check_data_dir
+from gridrl.launch.order import THREADS, Order, Plan, PlannedRun
+from gridrl.launch.spec import RunSpec, growth, identify_run, keys_outside
+from gridrl.launch.variants import SEED
+from gridrl.utils.mpirun import check_mpi
+from gridrl.utils.seeding import check_seed
+
+
+def make_plan(order: Order) -> Plan:
+    """Checks an order and says what is to be done; nothing is started and no run directory is made.
+
+    Raises:
+        GridRLError: what is wrong with it; all faults of one kind of check are told at once.
+    """
+    num_cpu, jobs = check_resources(order)
+    checked = check_runs(order)
+    specs = _specified(order, checked, num_cpu)
+    directories = Directories(order.data_dir, order.datestamp)
+    problems = Problems()
+    runs = []
+    for spec, run in zip(specs, checked, strict=True):
+        config = make_config(spec, THREADS, order.command)
+        place = directories.place(spec, config, problems)
+        runs.append(PlannedRun(spec, place, {"exp_name": place.name, **config}, order.log, run.env_spec))
+    problems.raise_if_any(RunDirectoryInUse)
+    if not order.dry_run and not all(run.is_done for run in runs):
+        check_mpi(num_cpu)
+        check_data_dir(order.data_dir)
+    return Plan(runs, num_cpu, jobs, directories.notes)
+
+
+def _specified(order: Order, checked: Sequence[CheckedRun], num_cpu: int) -> list[RunSpec]:
+    """The runs with their ids, no two of which are the same."""
+    problems = Problems()
+    specs = []
+    for run in checked:
+        try:
+            specs.append(_specify(order, run, num_cpu))
+        except BadValue as error:
+            problems.add(str(error))
+    problems.raise_if_any(BadValue)
+    _check_repetitions(specs)
+    return specs
+
+
+def _specify(order: Order, run: CheckedRun, num_cpu: int) -> RunSpec:
+    seed = check_seed(run.rest.get(SEED, 0))
+    outside = keys_outside(run.thunk, order.varying)
+    variant_id, run_id = identify_run(run.thunk, run.rest, seed, num_cpu, outside)
+    return RunSpec(
+        grid=order.grid,
+        name=run.name,
+        variant=run.variant,
+        seed=seed,
+        thunk=run.thunk,
+        arguments=run.interface.sort(run.rest),
+        num_cpu=num_cpu,
+        grows=growth(run.thunk, run.rest, order.varying),
+        variant_id=variant_id,
+        run_id=run_id,
+    )
+
+
+def _check_repetitions(specs: Sequence[RunSpec]) -> None:
+    seen: dict[str, RunSpec] = {}
+    for spec in specs:
+        other = seen.setdefault(spec.run_id, spec)
+        if other is not spec:
+            raise DuplicateKey(
+                f"Two runs of {spec.grid!r} would be the same: {other.name!r} and {spec.name!r} with seed {spec.seed}. "
+                "Two of the values mean the same."
+            )

@@ -1,0 +1,131 @@
+"""What only an import can tell, told before anything starts, by a process that may import everything.
+
+The launcher itself imports neither torch nor gymnasium. `python -m gridrl.launch.preflight` reads a question as JSON
+on standard input and answers with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gridrl.build import resolve
+from gridrl.errors import BackendError, BadValue, GridRLError
+from gridrl.utils.serialization import canonical
+
+_ERROR_LINES = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a preflight has found.
+
+    Attributes:
+        canonical: the canonical text of what each dotted name stands for.
+        faults: what is wrong with the others, and with environments.
+    """
+
+    canonical: Mapping[str, str]
+    faults: tuple[str, ...] = ()
+
+
+def preflight(references: Iterable[str], environments: Iterable[str], thunks: Iterable[str]) -> Answer:
+    """Resolves dotted names and looks environments up, in a process of its own, if there is anything to do.
+
+    Args:
+        references: dotted names, such as `torch.nn.ReLU`.
+        environments: ids of environments.
+        thunks: `"module:function"` or `"file.py:function"`, whose modules may register environments; they are imported
+            only for an environment that is not found without them.
+
+    Raises:
+        BackendError: the process gave no answer.
+    """
+    question = {
+        "references": sorted(set(references)),
+        "environments": sorted(set(environments)),
+        "thunks": sorted(set(thunks)),
+        "sys_path": [os.path.abspath(entry) for entry in sys.path],
+    }
+    if not question["references"] and not question["environments"]:
+        return Answer({})
+    answer = _ask(question)
+    return Answer(answer["canonical"], tuple(answer["faults"]))
+
+
+def _ask(question: Mapping[str, Any]) -> Any:
+    from gridrl.launch.local import worker_environment
+
+    asked = subprocess.run(
+        [sys.executable, "-P", "-m", "gridrl.launch.preflight"],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=worker_environment(1),
+        check=False,
+    )
+    if asked.returncode != 0:
+        last = "\n".join(asked.stderr.strip().splitlines()[-_ERROR_LINES:])
+        raise BackendError(f"The check of environments and references ended with {asked.returncode}:\n{last}")
+    return json.loads(asked.stdout.splitlines()[-1])
+
+
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Answers a question of `preflight`, in the process that may import everything."""
+    faults: list[str] = []
+    texts: dict[str, str] = {}
+    for path in question["references"]:
+        try:
+            texts[path] = _canonical_text(path)
+        except BadValue as error:
+            faults.append(f"`{path}`: {error}" if path not in str(error) else str(error))
+        except Exception as error:
+            faults.append(f"`{path}`: importing it failed: {type(error).__name__}: {error}")
+    if question["environments"]:
+        faults += _env_faults(question["environments"], question["thunks"])
+    return {"canonical": texts, "faults": faults}
+
+
+def _canonical_text(path: str) -> str:
+    found = resolve(path)
+    try:
+        return canonical(found)
+    except BadValue:  # an object without a form of its own is known by its name
+        return f"reference {path}"
+
+
+def _env_faults(environments: list[str], thunks: list[str]) -> list[str]:
+    check: Callable[[str], str | None] = resolve("gridrl.envs.making:check_env_id")
+    if not any(check(name) for name in environments):
+        return []
+    for thunk in thunks:
+        with contextlib.suppress(Exception):  # why it cannot be imported is told by its run
+            resolve(thunk)
+    return [fault for name in environments if (fault := check(name))]
+
+
+def main() -> int:
+    """Answers the question on standard input; what modules print on import goes to standard error."""
+    question = json.loads(sys.stdin.read())
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.path[:] = question["sys_path"]
+    try:
+        found = answer(question)
+    except GridRLError as error:
+        print(error, file=sys.stderr)
+        return 1
+    with out:
+        print(json.dumps(found), file=out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

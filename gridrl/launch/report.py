@@ -1,0 +1,125 @@
+"""What the launcher says: before the runs, while they run, and the table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gridrl.launch.local import Ending
+from gridrl.launch.order import Plan, PlannedRun
+from gridrl.launch.result import GridResult, RunResult, told_counts
+from gridrl.utils.console import console, is_terminal, say, warn_line
+
+_COLORS = {"done": "green", "failed": "red", "killed": "red", "timeout": "red", "lost": "yellow", "running": "cyan"}
+_LONGEST_ERROR = 200
+
+
+def one_line(text: object) -> str:
+    """Text without line ends and control characters: they are shown, not printed."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
+
+
+def label(run: PlannedRun) -> str:
+    """What a run is called in messages: its name and seed."""
+    return one_line(f"{run.place.name} s{run.spec.seed}")
+
+
+def announce(plan: Plan, data_dir: Path) -> None:
+    """Says where results go, how many runs there are and how many go at once."""
+    for note in plan.notes:
+        warn_line(one_line(note))
+    say(f"Data directory: {one_line(data_dir)}")
+    done = sum(run.is_done for run in plan.runs)
+    more = sum(run.place.state == "done" and not run.is_done for run in plan.runs)
+    again = sum(run.place.state not in ("new", "done", "queued") for run in plan.runs)
+    told = {"done already": done, "done, to go on": more, "to be started again": again}
+    counts = "".join(f", {count} {what}" for what, count in told.items() if count)
+    at_once = min(plan.jobs, max(len(plan.runs) - done, 1))
+    ranks = "1 rank" if plan.num_cpu == 1 else f"{plan.num_cpu} ranks"
+    say(f"{_plural(len(plan.runs), 'run')}{counts}; {at_once} at once (jobs), {ranks} each (num_cpu)")
+
+
+class Progress:
+    """A line for each start and end of several runs; a single run speaks for itself.
+
+    Args:
+        runs: what is run.
+    """
+
+    def __init__(self, runs: Sequence[PlannedRun]) -> None:
+        self._runs = runs
+        self._ended = 0
+        self.endings: dict[int, tuple[Ending, float]] = {}
+
+    def started(self, index: int) -> None:
+        """See `Watcher.started`."""
+        if len(self._runs) > 1:
+            say(f"started {label(self._runs[index])}")
+
+    def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
+        """See `Watcher.ended`."""
+        self._ended += 1
+        self.endings[index] = (ending, elapsed_s)
+        if len(self._runs) > 1:
+            error = f": {_cut(ending.error)}" if ending.error else ""
+            count = f"[{self._ended}/{len(self._runs)}]"
+            say(
+                f"{ending.state:7} {label(self._runs[index])} {count} after {_seconds(elapsed_s)}{error}",
+                _COLORS.get(ending.state),
+            )
+
+
+def summarise(result: GridResult, data_dir: Path) -> None:
+    """Prints a table of all runs with state, time and last line of error, and what to do next."""
+    shows_directories = any(run.state not in ("done", "failed", "killed") for run in result)
+    header = ["run", "seed", "state", "time", "directory" if shows_directories else "error"]
+    rows = [_row(run, data_dir if shows_directories else None) for run in result]
+    _print_table(header, rows, [run.state for run in result])
+    say(f"{told_counts(result.counts())}.")
+    failed = result.failed
+    if failed:
+        say(f"The log of the first that failed: {one_line(failed[0].run_dir / 'stdout.log')}")
+
+
+def _row(run: RunResult, data_dir: Path | None) -> list[str]:
+    state = f"{run.state} (before)" if run.skipped else run.state
+    time = "" if run.elapsed_s is None else _seconds(run.elapsed_s)
+    last = _cut(run.error or "") if data_dir is None else _below(run.run_dir, data_dir)
+    return [one_line(run.name), str(run.seed), state, time, last]
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], states: Sequence[str]) -> None:
+    if not is_terminal():
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        for row in (header, *rows):
+            say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header)
+    for row, state in zip(rows, states, strict=True):
+        cells = [Text(cell) for cell in row]
+        cells[2].stylize(_COLORS.get(state, ""))
+        table.add_row(*cells)
+    console().print(table)
+
+
+def _below(path: Path, data_dir: Path) -> str:
+    return one_line(path.relative_to(data_dir) if path.is_relative_to(data_dir) else path)
+
+
+def _cut(text: str | None) -> str:
+    line = one_line(text or "")
+    return line if len(line) <= _LONGEST_ERROR else f"{line[: _LONGEST_ERROR - 3]}..."
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,104 @@
+"""What a run calls: a function, or the text that names one. Nothing named by text is imported here."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gridrl.errors import BadValue
+from gridrl.signature import Signature, read_signature
+from gridrl.utils.callables import MAIN_MODULES, callable_path, readable_name
+from gridrl.utils.serialization import canonical
+
+
+@dataclass(frozen=True, eq=False)
+class Thunk:
+    """A function that runs call.
+
+    Attributes:
+        target: the function, or the text that names it for the worker.
+        identity: what makes it the same function in another process: `"module:qualname"`, or the canonical form of
+            its code and what it closes over, with the path of the script for what a script defines itself.
+        label: what messages call it.
+        signature: what it takes.
+    """
+
+    target: Callable[..., Any] | str
+    identity: str
+    label: str
+    signature: Signature
+
+    @property
+    def is_importable(self) -> bool:
+        """Whether any process can import it by its identity; a script's own functions only by running the script."""
+        return isinstance(self.target, str) or callable_path(self.target) is not None
+
+
+def read_thunk(thunk: Callable[..., Any] | str) -> Thunk:
+    """Finds out what a thunk is called and what it takes.
+
+    Args:
+        thunk: a function, `"module:function"` or `"file.py:function"`.
+
+    Raises:
+        BadValue: it is neither, or nothing has that name.
+    """
+    if isinstance(thunk, str):
+        return _named(thunk)
+    if not callable(thunk):
+        raise BadValue(f"The thunk is a function, 'module:function' or 'file.py:function', not {thunk!r}.")
+    signature = read_signature(thunk)
+    return Thunk(thunk, identify(thunk), _label(thunk), signature)
+
+
+def _named(text: str) -> Thunk:
+    where, _, name = text.rpartition(":")
+    if where.endswith(".py"):
+        text = f"{Path(where).expanduser().resolve()}:{name}"
+    signature = read_signature(text)
+    where, _, name = signature.target.rpartition(":")
+    identity = f"{Path(where).resolve()}:{name}" if where.endswith(".py") else signature.target
+    return Thunk(text, identity, name, signature)
+
+
+def identify(function: Callable[..., Any]) -> str:
+    """What makes a function the same one in another process, see `Thunk.identity`.
+
+    Raises:
+        BadValue: something that it holds has no canonical form; the message says what.
+    """
+    path = callable_path(function)
+    if path is not None:
+        return path
+    if isinstance(function, functools.partial):
+        parts = canonical([function.args, function.keywords], "the thunk's arguments")
+        return f"partial({identify(function.func)}, {parts})"
+    if isinstance(function, types.MethodType):
+        return f"method({identify(function.__func__)}, {canonical(function.__self__, 'the object of the thunk')})"
+    script = _script() if getattr(function, "__module__", None) in MAIN_MODULES else ""
+    name = getattr(function, "__qualname__", "")
+    if script and name.isidentifier():
+        return f"{script}:{name}"  # what `script.py:name` gives too
+    text = canonical(function, "the thunk")
+    return f"{script}:{text}" if script else text
+
+
+def _script() -> str:
+    """The script that runs here; empty for a prompt or a notebook, whose functions are known by their code."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return os.path.realpath(file) if isinstance(file, str) else ""
+
+
+def _label(function: Callable[..., Any]) -> str:
+    inner = inspect.unwrap(function.func if isinstance(function, functools.partial) else function)
+    name = getattr(inner, "__qualname__", None)
+    if not isinstance(name, str):
+        return type(function).__name__
+    return readable_name(inner) if "<" in name else name

@@ -1,0 +1,204 @@
+"""The process of a run: reads its payload, calls its thunk, records how that ended.
+
+`python -m gridrl.launch.worker RUN_DIRECTORY/payload.pkl`; as one of several MPI ranks
+`python -m mpi4py -m gridrl.launch.worker RUN_DIRECTORY/payload.pkl`. It imports torch only when the thunk does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gridrl.build import resolve, resolve_references
+from gridrl.launch.lifeline import RunEnd
+from gridrl.launch.payload import Payload, enter_payload
+from gridrl.log.record import Status, read_status, write_status
+from gridrl.utils.files import RunPaths, write_atomic
+from gridrl.utils.mpi import in_mpi
+from gridrl.utils.ranks import rank_guard, this_rank
+from gridrl.utils.seeding import rank_seed, seed_all
+
+_ERROR_CHARACTERS = 1000
+
+
+class Terminated(BaseException):
+    """A SIGTERM, raised where the thunk is, so that its `finally` blocks run before the process goes."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Carries out the run whose payload is named on the command line; gives the exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    if len(words) != 1:
+        print("usage: python -m gridrl.launch.worker RUN_DIRECTORY/payload.pkl", file=sys.stderr)
+        return 2
+    paths = RunPaths(Path(words[0]).absolute().parent)
+    faulthandler.enable()  # a crash inside a library leaves at least its stack in the log
+    signal.signal(signal.SIGTERM, _terminate)
+    if in_mpi():
+        return run_as_rank(paths)
+    return run_alone(paths)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: the thunk is cleaning up
+    raise Terminated(signal.Signals(signum).name)
+
+
+def run_as_rank(paths: RunPaths) -> int:
+    """One rank's part. Rank 0 says that the run is running; how it ended depends on all ranks: the launcher says it."""
+    try:
+        with rank_guard(paths):
+            if this_rank() == 0:
+                _begin(paths)
+            call_thunk(paths)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def run_alone(paths: RunPaths) -> int:
+    """The run of one process: from "running" to "done", "failed" or "killed"."""
+    lifeline = RunEnd.from_environment()
+    if lifeline is not None:
+        lifeline.follow()
+    status = Status("running")
+    try:
+        status = _begin(paths)
+        call_thunk(paths)
+        _end(paths, replace(status, state="done", exit_code=0), lifeline)
+        return 0
+    except BaseException as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        code = _exit_code(error)
+        state = "killed" if isinstance(error, Terminated) else "failed"
+        line = _error_line(error)
+        _record_traceback(paths, error)
+        signum = int(signal.SIGTERM) if state == "killed" else None
+        _end(paths, replace(status, state=state, exit_code=code, signal=signum, error=line), lifeline)
+        if state == "killed":
+            _die_of_sigterm()
+        return code
+
+
+def call_thunk(paths: RunPaths) -> None:
+    """Everything between the payload file and the thunk's return."""
+    payload = enter_payload(paths.payload)
+    thunk = resolve(payload.thunk) if isinstance(payload.thunk, str) else payload.thunk
+    keywords = {**resolve_references(dict(payload.keywords)), **_environment(payload)}
+    if payload.seed is not None:
+        seed_all(rank_seed(payload.seed, this_rank()))
+    with _flushed():
+        thunk(**keywords)
+
+
+def _environment(payload: Payload) -> dict[str, Any]:
+    """`env_fn`, where the variant names an environment."""
+    if payload.environment is None:
+        return {}
+    name, kwargs = payload.environment
+    if payload.env_spec is not None:
+        _register(payload.env_spec)
+    env_fn = resolve("gridrl.envs.making:env_fn")
+    return {"env_fn": env_fn(name, **resolve_references(dict(kwargs)))}
+
+
+def _register(spec: Any) -> None:
+    """Makes an environment known that the launcher's script has registered itself."""
+    import gymnasium
+
+    gymnasium.registry.setdefault(spec.id, spec)
+
+
+@contextlib.contextmanager
+def _flushed() -> Iterator[None]:
+    """What the thunk has printed is in the log before anything is recorded."""
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+
+
+def _begin(paths: RunPaths) -> Status:
+    before = read_status(paths.root)
+    status = Status("running", attempt=before.attempt if before else 1, started=time.time()).with_process()
+    paths.error.unlink(missing_ok=True)
+    write_status(paths.root, status)
+    return status
+
+
+def _end(paths: RunPaths, status: Status, lifeline: RunEnd | None) -> None:
+    """Records the end, as far as the disk allows; the launcher hears of it in any case."""
+    cpu_s, peak_mb = _usage()
+    status = replace(status, ended=time.time(), cpu_s=cpu_s, peak_memory_mb=peak_mb)
+    if status.state == "done":
+        write_status(paths.root, status)  # a run that cannot say so is not done
+    if lifeline is not None:
+        lifeline.send({"state": status.state, "error": status.error})
+    if status.state != "done":
+        with contextlib.suppress(OSError):
+            write_status(paths.root, status)
+
+
+def _usage() -> tuple[float | None, float | None]:
+    """CPU seconds of this process and its children, and the most MiB that it had resident, where that is known."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return None, None
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    per_mb = 2**20 if sys.platform == "darwin" else 2**10
+    seconds = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return round(seconds, 3), round(own.ru_maxrss / per_mb, 1)
+
+
+def _exit_code(error: BaseException) -> int:
+    """The exit status after an error: that of `sys.exit` where it tells a failure, else 1."""
+    wanted = error.code if isinstance(error, SystemExit) else 1
+    return wanted if isinstance(wanted, int) and 0 < wanted < 256 else 1
+
+
+def _error_line(error: BaseException) -> str:
+    """The error in one line, as the summary shows it."""
+    if isinstance(error, SystemExit):
+        told = "" if error.code is None else repr(error.code)
+        return f"the thunk called sys.exit({told}); a run is done when its thunk returns"[:_ERROR_CHARACTERS]
+    if isinstance(error, Terminated):
+        return f"killed by {error}"
+    try:
+        message = " ".join(str(error).split())
+    except Exception:  # of somebody's own `__str__`
+        message = "(its message cannot be printed)"
+    return f"{type(error).__name__}{': ' if message else ''}{message}"[:_ERROR_CHARACTERS]
+
+
+def _record_traceback(paths: RunPaths, error: BaseException) -> None:
+    """Writes the traceback to the log and to `error.txt`; a full disk does not keep the run from ending."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next  # our own frames say nothing about the thunk
+    text = "".join(traceback.format_exception(type(error), error, trace))
+    with contextlib.suppress(OSError, ValueError):
+        print(text, end="", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        write_atomic(paths.error, text)
+
+
+def _die_of_sigterm() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
