@@ -13,6 +13,7 @@ from gridrl.commands.options import LAUNCHER_OPTIONS, SHORTCUTS, LauncherOption
 from gridrl.errors import BadValue, Problems, UnknownFlag, UsageError
 from gridrl.utils.annotations import Wanted
 from gridrl.utils.serialization import canonical
+from gridrl.utils.settings import settings
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,19 @@ def read_request(words: Sequence[str], known: KnownOptions) -> Request:
         if flag.key in LAUNCHER_OPTIONS:
             launch[flag.key] = reader.launcher_value(flag, LAUNCHER_OPTIONS[flag.key])
         elif (wanted := reader.wanted(flag)) is not None:
-            keys.append(Key(flag.key, reader.values(flag, wanted), flag.shorthand))
+            keys.append(Key(flag.key, reader.values(flag, wanted), _shorthand(flag)))
     for message in known.missing({flag.key for flag in flags}):
         reader.problems.add(message)
     reader.problems.raise_if_any(reader.kind)
     return Request(tuple(keys), launch)
+
+
+def _shorthand(flag: Flag) -> str | None:
+    """The given one; of an option that was typed in its short form, that form: `ppo_hid64-64`."""
+    short = flag.typed.lstrip("-")
+    if flag.shorthand is None and SHORTCUTS.get(short) == flag.key and settings().DEFAULT_SHORTHAND:
+        return short
+    return flag.shorthand
 
 
 class _Reader:

@@ -80,8 +80,8 @@ def _relabelled(curves: Sequence[Curve], found: FoundRuns, legend: Sequence[str]
     else:
         names = ", ".join(curve.label for curve in curves)
         raise BadValue(
-            f"`--legend`: {len(legend)} given, for {len(logdirs)} directories with {len(curves)} curves. "
-            f"Give one for each directory, or one for each curve, in this order: {names}."
+            f"`--legend`: {len(legend)} given. Give one for each directory ({len(logdirs)}), "
+            f"or one for each curve ({len(curves)}), in this order: {names}."
         )
     return [Curve(label, tuple(runs)) for label, runs in labelled.items()]
 

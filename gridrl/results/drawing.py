@@ -47,7 +47,7 @@ STYLE: Any = {
 }
 """matplotlib's settings while a figure is made and written."""
 
-_LETTER = 0.08  # inches, of a letter in the legend
+_LETTER = 0.095  # inches, of a wide letter in the legend
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))  # for a second and a third round through the palette
 
 _WORDS = {
