@@ -1,10 +1,7 @@
-"""Makes environments by name, one or several at once, and says what is wrong with a name before anything starts."""
+"""Makes environments by name, one or several at once."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +10,14 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium import error as gym_error
-from gymnasium.envs import registration
+from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
 
-from gridrl.errors import BadValue, GridRLWarning, did_you_mean, nearest
+from gridrl.envs.names import check_env_id, creator_of, find_spec, known_arguments
+from gridrl.errors import BadValue, GridRLWarning
+
+__all__ = ["EnvFn", "check_env_id", "env_fn", "limited", "make_vector"]
 
 Env = gym.Env[Any, Any]
 Vector = VectorEnv[Any, Any, Any]
@@ -52,9 +52,10 @@ class EnvFn:
         Raises:
             BadValue: if the id is not registered, a package is missing, or a keyword argument is not known.
         """
-        _spec(self.env_id)
+        kwargs = {**self.kwargs, **more}
+        find_spec(self.env_id, kwargs)
         with _told(self):
-            return gym.make(self.env_id, **{**self.kwargs, **more})
+            return gym.make(self.env_id, **kwargs)
 
     def vector(self, num_envs: int, *, max_ep_len: int | None = None) -> Vector:
         """`num_envs` environments that step together; see `make_vector`."""
@@ -93,10 +94,11 @@ def make_vector(env_fn: Callable[[], Env], num_envs: int, *, max_ep_len: int | N
         max_ep_len: episodes are truncated after so many steps, if the environments' own limit does not come first.
 
     Raises:
-        BadValue: if the environment cannot be made, or `num_envs` is no positive number.
+        BadValue: if the environment cannot be made, or `num_envs` or `max_ep_len` is no positive number.
     """
     if num_envs < 1:
         raise BadValue(f"num_envs is {num_envs}: at least one environment is needed.")
+    _check_limit(max_ep_len)
     vector = _registered_vector(env_fn, num_envs, max_ep_len) if isinstance(env_fn, EnvFn) else None
     return vector or SyncVectorEnv([partial(_make_limited, env_fn, max_ep_len)] * num_envs)
 
@@ -106,76 +108,16 @@ def limited(env: Env, max_ep_len: int | None) -> Env:
 
     An environment whose own limit is as short already is returned as it is.
     """
+    _check_limit(max_ep_len)
     own = env.spec.max_episode_steps if env.spec else None
     if max_ep_len is None or (own is not None and own <= max_ep_len):
         return env
     return TimeLimit(env, max_ep_len)
 
 
-def check_env_id(name: str) -> str | None:
-    """What is wrong with an environment's name, with the nearest registered one; None if nothing is.
-
-    The module of a `module:Env-v0` name is imported; no environment is made.
-    """
-    if name.count(":") > 1:
-        return f"Environment {name!r} has more than one colon: 'module:Env-v0' or 'Env-v0' is meant."
-    module, _, env_id = name.rpartition(":")
-    if module:
-        trouble = _import_trouble(module)
-        if trouble:
-            return f"Environment {name!r}: {trouble}"
-    try:
-        namespace, stem, version = registration.parse_env_id(env_id)
-    except gym_error.Error:
-        return f"Environment {name!r} is no environment id: 'Env-v0', 'namespace/Env-v0' or 'module:Env-v0' is meant."
-    versions = _versions(namespace, stem)
-    if env_id in gym.registry or (version is None and versions):
-        return None
-    return f"Environment {name!r} {_unregistered(namespace, stem, module, versions)}"
-
-
-def _versions(namespace: str | None, stem: str) -> list[int]:
-    return sorted(
-        spec.version
-        for spec in gym.registry.values()
-        if (spec.namespace, spec.name) == (namespace, stem) and spec.version is not None
-    )
-
-
-def _unregistered(namespace: str | None, stem: str, module: str, versions: list[int]) -> str:
-    prefix = f"{module}:" if module else ""
-    if versions:
-        known = ", ".join(f"v{version}" for version in versions)
-        latest = prefix + registration.get_env_id(namespace, stem, versions[-1])
-        return f"is not registered, but {stem} is, as {known}. Did you mean {latest!r}?"
-    namespaces = {spec.namespace for spec in gym.registry.values() if spec.namespace}
-    if namespace and namespace not in namespaces:
-        hint = did_you_mean(namespace, namespaces)
-        install = f" Install the package that registers it, and name its module: 'module:{namespace}/{stem}'."
-        return f"is not registered: nothing is in a namespace {namespace!r}.{hint or install}"
-    stems = {registration.get_env_id(spec.namespace, spec.name, None) for spec in gym.registry.values()}
-    near = nearest(registration.get_env_id(namespace, stem, None), stems)
-    if near is None:
-        return "is not registered. An environment of your own is named with its module: 'module:Env-v0'."
-    return f"is not registered. Did you mean {prefix + _latest_id(near)!r}?"
-
-
-def _latest_id(stem: str) -> str:
-    namespace, name, _ = registration.parse_env_id(stem)
-    return registration.get_env_id(namespace, name, registration.find_highest_version(namespace, name))
-
-
-def _import_trouble(module: str) -> str | None:
-    """Why a module cannot be imported, None if it can."""
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as missing:
-        if missing.name and (module + ".").startswith(missing.name + "."):
-            return f"there is no module {missing.name!r} (looked for in the current directory and on sys.path)."
-        return f"its module {module!r} needs the package {missing.name!r}, which is not installed."
-    except Exception as fault:
-        return f"its module {module!r} cannot be imported: {type(fault).__name__}: {fault}."
-    return None
+def _check_limit(max_ep_len: int | None) -> None:
+    if max_ep_len is not None and max_ep_len < 1:
+        raise BadValue(f"max_ep_len is {max_ep_len}: an episode has at least one step.")
 
 
 def _make_limited(env_fn: Callable[[], Env], max_ep_len: int | None) -> Env:
@@ -184,53 +126,37 @@ def _make_limited(env_fn: Callable[[], Env], max_ep_len: int | None) -> Env:
 
 def _registered_vector(env_fn: EnvFn, num_envs: int, max_ep_len: int | None) -> Vector | None:
     """The registry's own vector environment; None if it has none, or one that cannot do what is asked."""
-    spec = _spec(env_fn.env_id)
-    if spec.vector_entry_point is None or spec.additional_wrappers:
-        return None
+    spec = find_spec(env_fn.env_id, env_fn.kwargs)
     kwargs = {key: value for key, value in env_fn.kwargs.items() if key != "disable_env_checker"}
-    limits = [kwargs.get("max_episode_steps", spec.max_episode_steps), max_ep_len]
-    if any(limits):
-        kwargs["max_episode_steps"] = min(limit for limit in limits if limit is not None)
+    own_limit = kwargs.get("max_episode_steps", spec.max_episode_steps)
+    if spec.vector_entry_point is None or spec.additional_wrappers or own_limit == -1:
+        return None
+    limits = [limit for limit in (own_limit, max_ep_len) if limit is not None]
+    if limits:
+        kwargs["max_episode_steps"] = min(limits)
     with _told(env_fn):
-        if not _takes(_creator(spec.vector_entry_point), kwargs):
+        if not set(kwargs) <= known_arguments(creator_of(spec.vector_entry_point), kwargs):
             return None
         env = gym.make_vec(env_fn.env_id, num_envs, "vector_entry_point", **kwargs)
     return _next_step(env_fn, env)
 
 
-def _spec(name: str) -> registration.EnvSpec:
-    fault = check_env_id(name)
-    if fault:
-        raise BadValue(fault)
-    env_id = name.rpartition(":")[2]
-    return gym.registry.get(env_id) or gym.registry[_latest_id(env_id)]
-
-
-def _creator(entry_point: Any) -> Callable[..., Any]:
-    return registration.load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-
-
 @contextmanager
 def _told(env_fn: EnvFn) -> Iterator[None]:
-    """What commonly goes wrong in making a registered environment becomes a message for who typed its name."""
+    """What an environment finds fault with when it is made becomes a message for who typed its name."""
     try:
         yield
-    except (gym_error.DependencyNotInstalled, ImportError) as missing:
+    except ImportError as missing:
         raise BadValue(f"Environment {env_fn.env_id!r} needs a package that is not installed: {missing}") from missing
     except gym_error.Error as fault:
-        raise BadValue(f"Environment {env_fn.env_id!r} cannot be made: {fault}") from fault
+        needs = (
+            "needs a package that is not installed" if isinstance(fault, DependencyNotInstalled) else "cannot be made"
+        )
+        raise BadValue(f"Environment {env_fn.env_id!r} {needs}: {fault}") from fault
     except TypeError as fault:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(fault))
-        if unknown is None:
+        if "unexpected keyword argument" not in str(fault):
             raise
-        raise BadValue(_unknown_keyword(env_fn, unknown[1])) from fault
-
-
-def _unknown_keyword(env_fn: EnvFn, keyword: str) -> str:
-    creator = _creator(_spec(env_fn.env_id).entry_point)
-    known = [name for name, p in inspect.signature(creator).parameters.items() if p.kind is not p.VAR_KEYWORD]
-    takes = f"it takes {', '.join(known)}" if known else "it takes none"
-    return f"Environment {env_fn.env_id!r} has no argument {keyword!r}: {takes}.{did_you_mean(keyword, known)}"
+        raise BadValue(f"Environment {env_fn.env_id!r} cannot be made: {fault}") from fault
 
 
 def _next_step(env_fn: EnvFn, env: Vector) -> Vector | None:
@@ -245,11 +171,3 @@ def _next_step(env_fn: EnvFn, env: Vector) -> Vector | None:
         stacklevel=2,
     )
     return None
-
-
-def _takes(creator: Callable[..., Any], kwargs: Mapping[str, Any]) -> bool:
-    try:
-        parameters = inspect.signature(creator).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return any(p.kind is p.VAR_KEYWORD for p in parameters) or set(kwargs) <= {p.name for p in parameters}

@@ -206,7 +206,7 @@ class _ManyWorlds(Worlds):
     def step(self, action: Any) -> Outcome:
         raw, reward, terminated, truncated, _ = self.env.step(self._to_env(action))
         valid = self._running
-        self._returns += reward * valid
+        self._returns += reward  # 0 where an environment was restarted
         self._lengths += valid
         done = terminated | truncated
         if done.any():

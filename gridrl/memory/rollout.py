@@ -187,7 +187,7 @@ class RolloutStorage:
 
     def _keep_final(self, t: int, final_obs: Array) -> None:
         last = np.reshape(final_obs, (self.num_envs, self.obs_dim))
-        for env in np.flatnonzero(self.truncated[t] & ~self.terminated[t]):
+        for env in np.flatnonzero(self.truncated[t]):
             self._cut.append((t, int(env)))
             self._final.append(np.array(last[env], np.float32))
 

@@ -69,6 +69,23 @@ def test_a_truncated_episode_of_one_environment_hands_over_its_last_observation(
     assert worlds.finished_episodes() == [Episode(1.5, 3)]
 
 
+class Reusing(Recorder):
+    """Writes every observation into the same array."""
+
+    def _obs(self) -> Any:
+        self.buffer = getattr(self, "buffer", np.zeros(1, np.float32))
+        self.buffer[0] = self.steps
+        return self.buffer
+
+
+def test_the_last_observation_survives_an_environment_that_reuses_its_array() -> None:
+    worlds = make_worlds(lambda: Reusing(spaces.Discrete(2)), max_ep_len=1)
+    worlds.reset(seed=0)
+    outcome = worlds.step(0)
+    assert outcome.final_obs is not None
+    assert (outcome.final_obs.tolist(), outcome.obs.tolist()) == ([101.0], [200.0])
+
+
 def test_several_environments_spend_a_step_on_starting_again_which_is_not_valid() -> None:
     lengths = iter([2, 1000])
     worlds = make_worlds(lambda: recorder(next(lengths)), 2)
@@ -217,6 +234,15 @@ def test_a_state_goes_on_in_new_worlds_with_its_unfinished_episodes(num_envs: in
         again.set_state(state)
         np.testing.assert_array_equal(again.obs, worlds.obs)
         assert run(again, actions[111:]) == run(worlds, actions[111:])
+
+
+def test_a_state_taken_between_an_end_and_its_restart_knows_that_the_restart_is_not_valid() -> None:
+    worlds, again = (make_worlds(ENDLESS, 2, max_ep_len=3) for _ in range(2))
+    worlds.reset(seed=0)
+    for _ in range(3):
+        worlds.step(np.zeros(2, np.int64))
+    again.set_state(worlds.get_state() or {})
+    assert [again.step(np.zeros(2, np.int64)).valid.tolist() for _ in range(2)] == [[False, False], [True, True]]
 
 
 def test_worlds_that_are_not_known_have_no_state() -> None:
