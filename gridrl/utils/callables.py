@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -28,6 +29,15 @@ def callable_path(obj: Any) -> str | None:
     for part in qualname.split("."):
         found = getattr(found, part, None)
     return f"{module}:{qualname}" if found is obj else None
+
+
+def closure(function: types.FunctionType) -> dict[str, Any]:
+    """The variables of enclosing functions that a function uses; one that is not bound yet is left out."""
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):
+            found[name] = cell.cell_contents
+    return found
 
 
 def readable_name(obj: Any) -> str:

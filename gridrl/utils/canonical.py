@@ -59,7 +59,10 @@ def canonical(obj: Any, root: str = "") -> str:
     Raises:
         BadValue: a part of it has no canonical form; the message names the part.
     """
-    return _Describer().describe(obj, root)
+    try:
+        return _Describer().describe(obj, root)
+    except RecursionError as error:
+        raise BadValue(f"{root}{': ' if root else ''}it is nested too deeply to have an id.") from error
 
 
 class _Describer:

@@ -11,6 +11,8 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gridrl.utils.callables import closure
+
 Describe = Callable[[Any, str], str]
 """Gives the canonical text of a value; the second argument says where the value stands, for errors."""
 
@@ -65,14 +67,8 @@ def function_text(function: types.FunctionType, describe: Describe, path: str) -
     parts += [describe(value, f"{path}, default of {name!r}") for value in function.__defaults__ or ()]
     for key, value in sorted((function.__kwdefaults__ or {}).items()):
         parts.append(f"{key}={describe(value, f'{path}, default {key!r} of {name!r}')}")
-    for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            content = describe(cell.cell_contents, f"{path}, closure variable {variable!r} of {name!r}")
-        except ValueError as error:
-            if error.args != ("Cell is empty",):
-                raise
-            content = "empty"
-        parts.append(f"{variable}:{content}")
+    for variable, value in closure(function).items():
+        parts.append(f"{variable}:{describe(value, f'{path}, closure variable {variable!r} of {name!r}')}")
     return f"function({', '.join(parts)})"
 
 
@@ -89,33 +85,30 @@ def code_text(code: types.CodeType, describe: Describe, path: str) -> str:
         code.co_cellvars,
         getattr(code, "co_exceptiontable", b"").hex(),
     )
-    body, constants = _body(code)
-    inner = [
-        code_text(constant, describe, path) if isinstance(constant, types.CodeType) else describe(constant, path)
-        for constant in constants
-    ]
-    return f"code({code.co_name} {shape} {body} [{', '.join(inner)}])"
+    constants = [_constant_text(constant, code, describe, path) for constant in code.co_consts]
+    if "__firstlineno__" in code.co_names:
+        body = f"[{', '.join(_instructions_without_line(code, constants))}]"
+    else:
+        body = f"{code.co_code.hex()} [{', '.join(constants)}]"
+    return f"code({code.co_name} {shape} {body})"
 
 
-def _body(code: types.CodeType) -> tuple[str, list[Any]]:
-    """Instructions and constants; from Python 3.13 on a class's body also stores its line number, left out here."""
-    constants = [_without_place(constant, code) for constant in code.co_consts]
-    if "__firstlineno__" not in code.co_names:
-        return code.co_code.hex(), constants
-    instructions = list(dis.get_instructions(code))
-    kept = [
-        (instruction.opname, instruction.arg)
-        for instruction, following in zip(instructions, [*instructions[1:], None], strict=True)
-        if following is None or following.argval != "__firstlineno__"
-    ]
-    return str(kept), [None if constant == code.co_firstlineno else constant for constant in constants]
-
-
-def _without_place(constant: Any, code: types.CodeType) -> Any:
-    """A class's body holds its own qualified name, which says in which function it stands."""
+def _constant_text(constant: Any, code: types.CodeType, describe: Describe, path: str) -> str:
+    if isinstance(constant, types.CodeType):
+        return code_text(constant, describe, path)
     if isinstance(constant, str) and "__qualname__" in code.co_names and constant == code.co_qualname:
-        return code.co_name
-    return constant
+        constant = code.co_name  # a class's body stores in which function it stands
+    return describe(constant, path)
+
+
+def _instructions_without_line(code: types.CodeType, constants: list[str]) -> Iterator[str]:
+    """The instructions of a class's body, which from Python 3.13 on stores its own line; constants stand in place."""
+    instructions = [instruction for instruction in dis.get_instructions(code) if instruction.opname != "EXTENDED_ARG"]
+    for instruction, following in zip(instructions, [*instructions[1:], None], strict=True):
+        if following is not None and following.argval == "__firstlineno__":
+            continue
+        is_constant = instruction.opcode in dis.hasconst and instruction.arg is not None
+        yield f"{instruction.opname} {constants[instruction.arg or 0] if is_constant else instruction.arg}"
 
 
 def class_text(cls: type, describe: Describe, path: str) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gridrl.build import Builder
-from gridrl.utils.callables import MAIN_MODULES, callable_path
+from gridrl.utils.callables import MAIN_MODULES, callable_path, closure
 from gridrl.utils.names import without_address
+
+_TOO_DEEP = "it is nested too deeply to be pickled"
 
 
 def find_unpicklable(obj: Any, root: str = "") -> tuple[str, str] | None:
@@ -26,19 +28,18 @@ def find_unpicklable(obj: Any, root: str = "") -> tuple[str, str] | None:
         The key path of the innermost culprit ("ac_kwargs:activation, closure variable 'lock' of 'make'") and the
         reason that pickle gave.
     """
-    return _find(obj, root, set())
-
-
-def _find(obj: Any, path: str, seen: set[int]) -> tuple[str, str] | None:
-    fault = _fault(obj)
-    if fault is None or id(obj) in seen:
-        return None
-    seen.add(id(obj))
-    for where, part in _parts(obj, path):
-        found = _find(part, where, seen)
-        if found is not None:
-            return found
-    return path, fault
+    path, fault = root, _fault(obj)
+    seen = {id(obj)}
+    while fault is not None and fault != _TOO_DEEP:
+        for where, part in _parts(obj, path):
+            inner = None if id(part) in seen else _fault(part)
+            seen.add(id(part))
+            if inner is not None:
+                obj, path, fault = part, where, inner
+                break
+        else:
+            break
+    return None if fault is None else (path, fault)
 
 
 def _fault(obj: Any) -> str | None:
@@ -46,9 +47,9 @@ def _fault(obj: Any) -> str | None:
 
     try:
         cloudpickle.dumps(obj)
-    except RecursionError:
-        return "it is nested too deeply to be pickled"
     except Exception as error:  # what `__reduce__` of somebody's class raises
+        if isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError):
+            return _TOO_DEEP
         return without_address(f"{type(error).__name__}: {error}")
     return None
 
@@ -77,11 +78,8 @@ def _parts(obj: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _parts_of_function(function: types.FunctionType, path: str) -> Iterator[tuple[str, Any]]:
     name = repr(function.__name__)
-    for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield _said(path, f"closure variable {variable!r} of {name}"), cell.cell_contents
-        except ValueError:  # not bound yet
-            continue
+    for variable, value in closure(function).items():
+        yield _said(path, f"closure variable {variable!r} of {name}"), value
     for value in function.__defaults__ or ():
         yield _said(path, f"a default of {name}"), value
     for key, value in (function.__kwdefaults__ or {}).items():
