@@ -82,17 +82,23 @@ def _rank() -> int:
     return next(int(os.environ[name]) for name in _RANK_VARIABLES if name in os.environ)
 
 
-def _lead_output(marks: str, rank: int) -> None:
-    """From here on standard output and error are the rank's log, for whatever the rank starts too."""
+def _lead_streams(marks: str, rank: int) -> None:
+    """Input is empty from here on, and output and errors go to the rank's log, for whatever the rank starts too."""
+    # mpiexec gives a rank a pipe that it never closes: who reads it waits for ever.
+    _lead(os.devnull, os.O_RDONLY, 0)
     logs = os.path.join(marks, LOGS)
-    if not os.path.exists(logs):
-        return
-    with open(logs, encoding="utf-8") as file:
-        log = json.load(file)[rank]
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for target in (1, 2):
+    if os.path.exists(logs):
+        with open(logs, encoding="utf-8") as file:
+            log = json.load(file)[rank]
+        _lead(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 1, 2)
+
+
+def _lead(path: str, flags: int, *targets: int) -> None:
+    descriptor = os.open(path, flags, 0o666)
+    for target in targets:
         os.dup2(descriptor, target)
-    os.close(descriptor)
+    if descriptor not in targets:
+        os.close(descriptor)
 
 
 def _become(command: list[str], keeper: int) -> None:
@@ -148,7 +154,7 @@ def _verdict(marks: str, rank: int, code: int) -> str:
 def main(marks: str, command: list[str]) -> int:
     """Runs the rank's command to its end and gives the exit status that `mpiexec` is to see."""
     rank = _rank()
-    _lead_output(marks, rank)
+    _lead_streams(marks, rank)
     keeper = os.getpid()
     pid = os.fork()
     if pid == 0:
