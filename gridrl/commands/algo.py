@@ -6,17 +6,18 @@ import contextlib
 import itertools
 import os
 import shlex
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridrl.algos.presets import preset
+from gridrl.commands.display import has_display
 from gridrl.commands.known import KnownOptions
 from gridrl.commands.request import Key, Request, read_request
 from gridrl.errors import BadValue
 from gridrl.signature import read_signature
 from gridrl.utils.console import say
+from gridrl.utils.files import RunPaths
 
 if TYPE_CHECKING:
     from gridrl.launch.result import GridResult
@@ -39,30 +40,14 @@ def main(name: str, target: str, words: Sequence[str]) -> int:
     Raises:
         GridRLError: something is typed wrong, and nothing was started.
     """
-    with here_importable():
-        known = KnownOptions(name, read_signature(target))
-        if {"--help", "-h"} & set(words) or list(words[:1]) == ["help"]:
-            from gridrl.commands.algo_help import print_help
+    known = KnownOptions(name, read_signature(target))
+    if {"--help", "-h"} & set(words) or list(words[:1]) == ["help"]:
+        from gridrl.commands.algo_help import print_help
 
-            print_help(name, known, target)
-            return 0
-        request = with_preset(read_request(words, known), target)
-        return _run(name, target, request, words)
-
-
-@contextlib.contextmanager
-def here_importable() -> Iterator[None]:
-    """Modules of the working directory can be imported in this block, however the command was started."""
-    here = os.getcwd()
-    if here in sys.path or "" in sys.path:
-        yield
-        return
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(here)
+        print_help(name, known, target)
+        return 0
+    request = with_preset(read_request(words, known), target)
+    return _run(name, target, request, words)
 
 
 def with_preset(request: Request, target: str) -> Request:
@@ -86,12 +71,11 @@ def _is_given(key: str, given: Sequence[str]) -> bool:
 
 def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
     from gridrl.launch.grid import ExperimentGrid
-    from gridrl.log.sinks import check_sinks
 
     launch = request.launch
-    check_sinks(launch.get("log", ()))
     grid = ExperimentGrid(name=launch.get("exp_name", name.rpartition(":")[2]))
-    for key in request.keys:
+    # no option at all is one run of the defaults, though a grid without a key is a mistake in a script
+    for key in request.keys or (Key("seed", (0,)),):
         grid.add(key.name, list(key.values), key.shorthand)
     result = grid.run(
         target,
@@ -112,16 +96,16 @@ def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
 
 def next_commands(result: GridResult) -> list[str]:
     """The commands that show what came of a grid, quoted for the shell; none where no run is done."""
-    done = [run for run in result if run.state == "done"]
-    if not done:
-        return []
-    where = " ".join(shlex.quote(path) for path in plot_paths([run.run_dir for run in done]))
-    return [
-        "",
-        "See the curves, and the policy at work:",
-        f"  python -m gridrl.run plot {where}",
-        f"  python -m gridrl.run test_policy {shlex.quote(_shown(done[0].run_dir))}",
-    ]
+    done = [run.run_dir for run in result if run.state == "done"]
+    drawn = [run_dir for run_dir in done if RunPaths(run_dir).progress.exists()]
+    trained = [run_dir for run_dir in done if RunPaths(run_dir).model.is_dir()]
+    lines = []
+    if drawn:
+        where = " ".join(map(shlex.quote, plot_paths(drawn)))
+        lines.append(f"  python -m gridrl.run plot {where}{'' if has_display() else ' --save curves.png'}")
+    if trained:
+        lines.append(f"  python -m gridrl.run test_policy {shlex.quote(_shown(trained[0]))}")
+    return ["", "See what came of it:", *lines] if lines else []
 
 
 def plot_paths(run_dirs: Sequence[Path]) -> list[str]:

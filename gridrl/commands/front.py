@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
 
 from gridrl.algos import ALGOS
 from gridrl.build import resolve
@@ -21,12 +24,28 @@ def dispatch(words: Sequence[str]) -> int:
     name, rest = words[0], words[1:]
     if name == "--version":
         return _print_version()
-    if name in COMMANDS:
-        status: int = resolve(COMMANDS[name].target)(rest)
-        return status
-    from gridrl.commands import algo
+    with here_importable():
+        if name in COMMANDS:
+            status: int = resolve(COMMANDS[name].target)(rest)
+            return status
+        from gridrl.commands import algo
 
-    return algo.main(name, _target(name), rest)
+        return algo.main(name, _target(name), rest)
+
+
+@contextlib.contextmanager
+def here_importable() -> Iterator[None]:
+    """Modules of the working directory can be imported in this block, however the command was started."""
+    here = os.getcwd()
+    if here in sys.path or "" in sys.path:
+        yield
+        return
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(here)
 
 
 def _target(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gridrl.algos.presets import preset
 from gridrl.commands.grammar import Flag, read_values, split_flags
 from gridrl.commands.hints import explain, one_list, shell_split, shown
 from gridrl.commands.known import KnownOptions
@@ -192,4 +193,19 @@ class _Reader:
                 self.problems.add(f"`{flag.typed}`: wants at least {option.least}, got {value}.")
             if value == "":
                 self.problems.add(f"`{flag.typed}`: is empty.")
+        self._check_names(flag.key, values)
         return values if option.takes_several else values[0] if values else None
+
+    def _check_names(self, key: str, values: tuple[Any, ...]) -> None:
+        """Names that stand in tables of their own."""
+        names = [value for value in values if isinstance(value, str)]
+        try:
+            if key == "preset" and names:
+                preset(self.known.signature.target, names[0])
+            elif key == "log":
+                from gridrl.log.sinks import check_sinks  # numpy comes with it
+
+                check_sinks(names)
+        except BadValue as error:
+            for line in str(error).splitlines():
+                self.problems.add(f"`--{key}`: {line.removeprefix('--log: ')}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,17 +37,15 @@ def test_a_command_line_is_a_grid_in_its_own_order(known: KnownOptions) -> None:
         (
             Key("gamma", (0.9, 0.99)),
             Key("ac_kwargs:hidden_sizes", ([32, 32], [64, 32]), "h"),
-            Key("env_name", ("CartPole-v1",)),
-            Key("ac_kwargs:activation", (Reference("torch.nn.Tanh"),)),
+            Key("env_name", ("CartPole-v1",), "env"),
+            Key("ac_kwargs:activation", (Reference("torch.nn.Tanh"),), "act"),
             Key("seed", (0, 10)),
         )
     )
 
 
 def test_launcher_options_are_set_apart(known: KnownOptions) -> None:
-    words = shlex.split(
-        "--cpu 2 --jobs 3 --data-dir 7 --exp-name 1-2 --dt --dry-run --log tensorboard wandb --preset sb3"
-    )
+    words = shlex.split("--cpu 2 --jobs 3 --data-dir 7 --exp-name 1-2 --dt --dry-run --log tensorboard wandb")
     assert read_request([*ENV, *words], known).launch == {
         "num_cpu": 2,
         "jobs": 3,
@@ -55,9 +54,17 @@ def test_launcher_options_are_set_apart(known: KnownOptions) -> None:
         "datestamp": True,
         "dry_run": True,
         "log": ("tensorboard", "wandb"),
-        "preset": "sb3",
     }
     assert read_request([*ENV, "--cpu", "auto"], known).launch == {"num_cpu": "auto"}
+
+
+def test_an_option_in_its_long_form_has_the_usual_shorthand(
+    known: KnownOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert read_request([*ENV, "--ac_kwargs:hidden_sizes", "[3]"], known).keys[1].shorthand is None
+    (tmp_path / "user_config.py").write_text("DEFAULT_SHORTHAND = False")
+    monkeypatch.setenv("GRIDRL_USER_CONFIG", str(tmp_path / "user_config.py"))
+    assert read_request([*ENV, "--hid", "[3]"], known).keys[1].shorthand is None
 
 
 def test_a_number_of_seeds_stands_for_the_seeds(known: KnownOptions) -> None:
