@@ -26,7 +26,7 @@ KNOWN = [
     ("FrozenLake-v1", {}),
     ("CliffWalking-v1", {}),
     ("CliffWalkingSlippery-v1", {}),
-    ("Taxi-v4", {"is_rainy": True, "fickle_passenger": True}),
+    ("Taxi-v4", {"is_rainy": True, "fickle_passenger": True, "fickle_probability": 1.0}),
     ("Blackjack-v1", {}),
     (f"{TOY}GridrlBandit-v0", {}),
     (f"{TOY}GridrlChain-v0", {}),
