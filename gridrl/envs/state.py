@@ -22,6 +22,7 @@ import numpy as np
 from gymnasium.vector import SyncVectorEnv
 from gymnasium.wrappers import PassiveEnvChecker
 
+from gridrl.envs.physics import get_physics, set_physics
 from gridrl.errors import VersionMismatch
 
 State: TypeAlias = dict[str, Any]
@@ -34,6 +35,17 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "gymnasium.envs.classic_control.continuous_mountain_car:Continuous_MountainCarEnv": ("state",),
     "gymnasium.envs.classic_control.mountain_car:MountainCarEnv": ("state",),
     "gymnasium.envs.classic_control.pendulum:PendulumEnv": ("state", "last_u"),
+    "gymnasium.envs.mujoco.ant_v5:AntEnv": (),
+    "gymnasium.envs.mujoco.half_cheetah_v5:HalfCheetahEnv": (),
+    "gymnasium.envs.mujoco.hopper_v5:HopperEnv": (),
+    "gymnasium.envs.mujoco.humanoid_v5:HumanoidEnv": (),
+    "gymnasium.envs.mujoco.humanoidstandup_v5:HumanoidStandupEnv": (),
+    "gymnasium.envs.mujoco.inverted_double_pendulum_v5:InvertedDoublePendulumEnv": (),
+    "gymnasium.envs.mujoco.inverted_pendulum_v5:InvertedPendulumEnv": (),
+    "gymnasium.envs.mujoco.pusher_v5:PusherEnv": ("init_qpos", "cylinder_pos", "goal_pos"),
+    "gymnasium.envs.mujoco.reacher_v5:ReacherEnv": ("goal",),
+    "gymnasium.envs.mujoco.swimmer_v5:SwimmerEnv": (),
+    "gymnasium.envs.mujoco.walker2d_v5:Walker2dEnv": (),
     "gymnasium.envs.toy_text.blackjack:BlackjackEnv": (
         "player",
         "dealer",
@@ -55,14 +67,16 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "gymnasium.wrappers.transform_observation:RescaleObservation": (),
     "gymnasium.wrappers.transform_observation:ReshapeObservation": (),
 }
+_PHYSICS = "physics"
 
 
 def get_state(env: Any) -> State | None:
     """Everything that the next steps of an environment depend on.
 
     Args:
-        env: a single environment with its wrappers, a `SyncVectorEnv` of such, or gymnasium's vector CartPole. It is
-            looked at, never stepped or copied.
+        env: a single environment with its wrappers, a `SyncVectorEnv` of such, or gymnasium's vector CartPole.
+            Known are classic control, toy text, MuJoCo (v5) and our toy worlds. It is looked at, never stepped or
+            copied.
 
     Returns:
         Plain values for `set_state`; None where the environment, or one of its wrappers, is not known.
@@ -121,17 +135,24 @@ def _own_values(env: Any) -> Any:
     names = _KNOWN.get(_kind(env))
     if names is None:
         return None
-    return _encoded({name: getattr(env, name) for name in names if hasattr(env, name)})
+    values = {name: getattr(env, name) for name in names if hasattr(env, name)}
+    return _encoded({**values, _PHYSICS: get_physics(env)} if _is_simulated(env) else values)
 
 
 def _set_own_values(env: Any, values: State) -> None:
     if hasattr(env, "__gridrl_set_state__"):
         env.__gridrl_set_state__(values)
         return
+    if _is_simulated(env):
+        set_physics(env, values.pop(_PHYSICS))
     for name, value in values.items():
         setattr(env, name, value)
     if type(env) is PassiveEnvChecker:  # it warns at the first calls, and would compare them with calls never made here
         env.checked_reset = env.checked_step = env.checked_data_reuse = True
+
+
+def _is_simulated(env: Any) -> bool:
+    return type(env).__module__.startswith("gymnasium.envs.mujoco.")
 
 
 def _generator_state(env: Any) -> State | None:
