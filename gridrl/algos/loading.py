@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,8 @@ from gridrl.nn.acting import make_actor
 from gridrl.nn.flat import FlatParameters
 from gridrl.utils.files import RunPaths, read_json
 
-# Of a class of networks that takes these, a text in the configuration is a name to resolve.
-_RESOLVED = "activation"
+# How the configuration writes classes and functions: "torch.nn.modules.activation.ReLU", "my_module:make".
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*")
 
 
 class LoadedPolicy:
@@ -139,7 +141,7 @@ def _env_fn(config: Mapping[str, Any], paths: RunPaths) -> EnvFn:
     """The environment as the launcher noted it, or as `EnvFn`'s own text says it."""
     env = config.get("env") or {}
     if env.get("id"):
-        return env_fn(env["id"], **_resolved(env.get("kwargs") or {}))
+        return env_fn(env["id"], **_revived(env.get("kwargs") or {}))
     made = _read_env_fn(str(config["algorithm"].get("env_fn")))
     if made is None:
         raise CheckpointError(
@@ -161,8 +163,17 @@ def _read_env_fn(text: str) -> EnvFn | None:
     return None
 
 
-def _resolved(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(kwargs)
+def _revived(value: Any) -> Any:
+    """Puts classes and functions back in the place of their names; other texts stay."""
+    if isinstance(value, Mapping):
+        return {key: _revived(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_revived(part) for part in value]
+    if isinstance(value, str) and _DOTTED.fullmatch(value):
+        with contextlib.suppress(BadValue):
+            found = resolve(value)
+            return found if callable(found) else value
+    return value
 
 
 def _saved(paths: RunPaths, itr: int | None) -> dict[str, Any]:
@@ -189,10 +200,11 @@ def _networks(
         raise CheckpointError(
             f"{paths.config} names the networks {name!r}, which cannot be found: {error} Run where it can be imported."
         ) from error
-    kwargs = dict(algorithm.get("ac_kwargs") or {})
-    if isinstance(kwargs.get(_RESOLVED), str):
-        kwargs[_RESOLVED] = resolve(kwargs[_RESOLVED])
-    module: nn.Module = actor_critic(observation_space, action_space, **kwargs)
+    kwargs = _revived(algorithm.get("ac_kwargs") or {})
+    try:
+        module: nn.Module = actor_critic(observation_space, action_space, **kwargs)
+    except (TypeError, BadValue) as error:
+        raise CheckpointError(f"{paths.config}: the networks {name!r} cannot be made again: {error}") from error
     return module
 
 

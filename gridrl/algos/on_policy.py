@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gridrl.algos.assembly import Factor, local_steps, lr_factor, make_networks
+from gridrl.algos.assembly import Factor, check_arguments, local_steps, lr_factor, make_networks
 from gridrl.algos.saving import TrainingState
 from gridrl.collect.rollout import RolloutCollector
 from gridrl.envs.stepping import Worlds, make_worlds
@@ -23,7 +23,11 @@ from gridrl.ops.losses import approx_kl, mean_squared
 from gridrl.train.callback import Callback
 from gridrl.utils.mpi import mpi_sum, num_procs, proc_id
 from gridrl.utils.seeding import generator, rank_seed, seed_all
+from gridrl.utils.serialization import convert_json
 from gridrl.utils.torch_mpi import setup_pytorch_for_mpi
+
+# What may change when a run goes on from its checkpoint.
+_FREE = ("epochs", "logger_kwargs", "save_freq", "device")
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class OnPolicyRun:
         Raises:
             BadValue: for what is not supported, or makes no sense together.
         """
+        check_arguments(arguments)
         self.settings = given = OnPolicySettings.of(arguments)
         setup_pytorch_for_mpi()
         self._ranks = num_procs()
@@ -128,7 +133,7 @@ class OnPolicyRun:
         normalizer = {"obs_normalizer": own["obs_normalizer"]} if "obs_normalizer" in own else {}
         self.logger.setup_pytorch_saver({"actor_critic": self.networks.module, **normalizer})
         self.state = TrainingState(
-            identity=_identity(algorithm, given, worlds, self._ranks),
+            identity=_identity(algorithm, arguments, worlds, self._ranks),
             logger=self.logger,
             worlds=worlds,
             generators={"noise": noise, "shuffle": self.rng},
@@ -163,8 +168,9 @@ class OnPolicyRun:
             yield epoch
             self.logger.dump_tabular()
             if epoch % self.settings.save_freq == 0 or epoch == total - 1:
-                self.state.save(epoch + 1, self._elapsed())
+                # the model first: what the last checkpoint says is done is not done again
                 self.logger.save_state({"epoch": epoch})
+                self.state.save(epoch + 1, self._elapsed())
 
     def collect(self) -> None:
         """Fills the storage with a rollout of the newest policy, and notes its episodes and values for the log."""
@@ -288,17 +294,12 @@ def _collector(
     return RolloutCollector(worlds, actor, storage, noise, gamma=given.gamma, lam=given.lam, **normalizers)
 
 
-def _identity(algorithm: str, given: OnPolicySettings, worlds: Worlds, ranks: int) -> dict[str, Any]:
-    """What must not differ between a run and its checkpoint."""
+def _identity(algorithm: str, arguments: Mapping[str, Any], worlds: Worlds, ranks: int) -> dict[str, Any]:
+    """What must not differ between a run and its checkpoint: everything that its numbers depend on."""
     return {
         "algorithm": algorithm,
-        "env": getattr(given.env_fn, "env_id", None),
-        "observations": worlds.observation.dim,
-        "actions": str(worlds.action_space),
-        "seed": int(given.seed),
-        "steps_per_epoch": given.steps_per_epoch,
-        "num_envs": given.num_envs,
         "ranks": ranks,
-        "normalize_obs": given.normalize_obs,
-        "normalize_reward": given.normalize_reward,
+        "observations": str(worlds.observation.space),
+        "actions": str(worlds.action_space),
+        **{name: convert_json(value) for name, value in arguments.items() if name not in _FREE},
     }

@@ -37,15 +37,10 @@ def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.Tanh) -> 
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise BadValue(f"hidden_sizes are whole numbers from 1 on, such as [64, 64]; {size!r} is none.")
     layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [_bare_linear(int(inputs), int(outputs)), activation()]
+    with torch.random.fork_rng(devices=[]):  # torch's own first draw is not wanted: it leaves no trace
+        for inputs, outputs in pairwise(sizes):
+            layers += [nn.Linear(int(inputs), int(outputs)), activation()]
     return nn.Sequential(*layers[:-1])
-
-
-def _bare_linear(inputs: int, outputs: int) -> nn.Linear:
-    """A layer whose parameters are not drawn yet: torch's own draw would take from its global generator."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
-    return layer
 
 
 class _NumpyTanh(torch.autograd.Function):
