@@ -38,9 +38,8 @@ def replace_references(value: Any, replace: Callable[[Reference], Any]) -> Any:
         return replace(value)
     if isinstance(value, Builder):
         return _same_or(value, _replaced(value, replace), lambda new: type(value)(*new))
-    if type(value) is dict:
-        new_values = _replaced(value.values(), replace)
-        return _same_or(value, new_values, lambda new: dict(zip(value, new, strict=True)), value.values())
+    if isinstance(value, MutableMapping):
+        return _with_values_replaced(value, replace)
     if type(value) in (list, tuple, set, frozenset):
         return _same_or(value, _replaced(value, replace), type(value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -52,9 +51,19 @@ def _replaced(values: Iterable[Any], replace: Callable[[Reference], Any]) -> lis
     return [replace_references(value, replace) for value in values]
 
 
-def _same_or(value: Any, new: list[Any], rebuild: Callable[[list[Any]], Any], old: Any = None) -> Any:
-    changed = any(a is not b for a, b in zip(new, value if old is None else old, strict=True))
-    return rebuild(new) if changed else value
+def _with_values_replaced(
+    value: MutableMapping[Any, Any], replace: Callable[[Reference], Any]
+) -> MutableMapping[Any, Any]:
+    replaced = {key: replace_references(part, replace) for key, part in value.items()}
+    changed = {key: part for key, part in replaced.items() if part is not value[key]}
+    if changed:
+        value = copy.copy(value)  # of whatever kind it is
+        value.update(changed)
+    return value
+
+
+def _same_or(value: Any, new: list[Any], rebuild: Callable[[list[Any]], Any]) -> Any:
+    return rebuild(new) if any(a is not b for a, b in zip(new, value, strict=True)) else value
 
 
 def recursive_update(original: MutableMapping[Any, Any], update: Mapping[Any, Any]) -> MutableMapping[Any, Any]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridrl.build import Builder, Reference, recursive_update, resolve_references
+from gridrl.build import Builder, Reference, recursive_update, replace_references, resolve_references
 from gridrl.errors import BadValue, BuildError
 
 LEAVES = st.none() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=3)
@@ -201,7 +201,9 @@ def test_a_deep_copy_shares_no_dict() -> None:
 
 def test_the_text_of_a_builder_is_honest_and_holds_no_address() -> None:
     assert repr(Builder(Fraction)) == "Builder(fractions.Fraction)"
-    assert repr(Builder(Fraction, {"n": 1}, {"d": 2})) == "Builder(fractions.Fraction, kwargs={'n': 1}, default={'d': 2})"
+    assert (
+        repr(Builder(Fraction, {"n": 1}, {"d": 2})) == "Builder(fractions.Fraction, kwargs={'n': 1}, default={'d': 2})"
+    )
     assert repr(Special(Recorder)) == f"Special({__name__}.Recorder)"
     assert repr(Builder(Reference("torch.nn.ReLU"))) == "Builder(torch.nn.ReLU)"
     assert " at 0x" not in repr(Builder(lambda: 0))
@@ -255,6 +257,20 @@ def test_references_are_resolved_wherever_they_stand() -> None:
 def test_what_holds_no_reference_comes_back_itself() -> None:
     value = {"a": [1, (2, {3})], "b": Builder(Recorder, {"c": [1]}), "d": OrderedDict(e=1)}
     assert resolve_references(value) is value
+
+
+def test_a_mapping_with_references_keeps_its_kind() -> None:
+    reference = Reference("fractions.Fraction")
+    value = OrderedDict(b=1, a=reference)
+    resolved = resolve_references(value)
+    assert type(resolved) is OrderedDict
+    assert list(resolved.items()) == [("b", 1), ("a", Fraction)]
+    assert value["a"] is reference
+
+
+def test_references_can_become_anything_else() -> None:
+    value = {"a": [Reference("x.y")], "b": 1}
+    assert replace_references(value, lambda reference: reference.last) == {"a": ["y"], "b": 1}
 
 
 def test_references_in_sets_and_named_tuples_are_resolved() -> None:

@@ -119,9 +119,10 @@ class _Describer:
         if isinstance(obj, slice):
             return f"slice{self._items((obj.start, obj.stop, obj.step), path)}"
         if isinstance(obj, enum.Enum):
-            return f"{self.describe(type(obj), path)}.{obj.name}"
+            return f"{self.describe(type(obj), path)}.{obj.name or self.describe(obj.value, path)}"
         if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
-            fields = {field.name: getattr(obj, field.name) for field in dataclasses.fields(obj) if field.compare}
+            compared = [field.name for field in dataclasses.fields(obj) if field.compare]
+            fields = {name: getattr(obj, name) for name in compared if hasattr(obj, name)}
             return f"{self.describe(type(obj), path)}{self._mapping(fields, path)}"
         return None
 
@@ -172,21 +173,29 @@ class _Describer:
     def _array(self, obj: Any, path: str) -> str | None:
         module = type(obj).__module__.partition(".")[0]
         numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-        if numpy is not None and isinstance(obj, numpy.ndarray):
+        if numpy is not None and type(obj) in (numpy.ndarray, numpy.memmap):
             if obj.dtype.hasobject:
                 return f"array({obj.shape}, {self._items(obj.ravel().tolist(), path)})"
             kind = obj.dtype.str if obj.dtype.names is None else str(obj.dtype)
             return f"array({kind}, {obj.shape}, {_hash(obj.tobytes())})"
-        if module == "numpy" and type(obj).__name__ == "ufunc":
-            return f"numpy:{obj.__name__}"
+        if numpy is not None and isinstance(obj, numpy.ufunc):
+            name = obj.__name__
+            return f"numpy:{name}" if getattr(numpy, name, None) is obj else None
         if numpy is not None and isinstance(obj, (numpy.dtype, numpy.generic)):
             return f"{_type_name(obj)}({obj.str if isinstance(obj, numpy.dtype) else obj})"
         if torch is not None and isinstance(obj, torch.Tensor):
-            content = obj.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-            return f"tensor({obj.dtype}, {tuple(obj.shape)}, {_hash(content)})"
+            return _tensor_text(obj, torch)
         if module == "torch" and type(obj).__name__ in _TEXTS_OF_TORCH:
             return str(obj)
         return None
+
+
+def _tensor_text(tensor: Any, torch: Any) -> str | None:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        return None
+    dense = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    content = dense.reshape(-1).view(torch.uint8).numpy().tobytes()
+    return f"tensor({tensor.dtype}, {tuple(tensor.shape)}, {_hash(content)})"
 
 
 def _plain_text(obj: Any) -> str | None:
@@ -219,14 +228,22 @@ def _numpy_number(obj: Any) -> str | None:
 
 def _loaded(path: str) -> Any:
     """The object of a dotted name if every module on the way is loaded already; nothing is imported."""
-    parts = path.replace(":", ".").split(".")
-    for count in range(len(parts), 0, -1):
-        found: Any = sys.modules.get(".".join(parts[:count]), _NOT_LOADED)
-        if found is not _NOT_LOADED:
-            for part in parts[count:]:
-                found = vars(found).get(part, _NOT_LOADED) if hasattr(found, "__dict__") else _NOT_LOADED
-            return found
-    return _NOT_LOADED
+    first, *rest = path.replace(":", ".").split(".")
+    found: Any = sys.modules.get(first, _NOT_LOADED)
+    prefix = first
+    for part in rest:
+        value = _attribute(found, part)
+        if value is _NOT_LOADED:  # a function of its name may hide the module
+            value = _attribute(sys.modules.get(prefix), part)
+        prefix = f"{prefix}.{part}"
+        found = sys.modules.get(prefix, _NOT_LOADED) if value is _NOT_LOADED else value
+    return found
+
+
+def _attribute(holder: Any, name: str) -> Any:
+    if isinstance(holder, types.ModuleType):  # whose own __getattr__ might import
+        return vars(holder).get(name, _NOT_LOADED)
+    return getattr(holder, name, _NOT_LOADED)
 
 
 _NOT_LOADED = object()

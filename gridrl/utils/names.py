@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import re
 from typing import Any
 
@@ -45,7 +46,7 @@ def valid_str(value: Any) -> str:
 def _text(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and shape and hasattr(value, "tolist"):
-        small = value.size <= _MOST_NUMBERS_OF_AN_ARRAY if isinstance(getattr(value, "size", None), int) else False
+        small = math.prod(shape) <= _MOST_NUMBERS_OF_AN_ARRAY
         return valid_str(value.tolist()) if small else f"{type(value).__name__}-{valid_str(shape)}"
     return without_address(str(value))
 

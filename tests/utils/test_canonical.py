@@ -54,6 +54,11 @@ class Level(enum.IntEnum):
     LOW = 1
 
 
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+
+
 @dataclasses.dataclass
 class Point:
     x: Any
@@ -116,6 +121,7 @@ def function(a: int = 1) -> None: ...
         (Point(1, (2,)), Point(1, [2])),
         (Point(1, note="a"), Point(1, note="b")),
         (np.arange(6).reshape(2, 3).T, np.ascontiguousarray(np.arange(6).reshape(2, 3).T)),
+        (torch.tensor([1 + 2j]).conj(), torch.tensor([1 - 2j])),
         (torch.ones(2, 3).T, torch.ones(3, 2, requires_grad=True)),
         (functools.partial(function, 1, a=2), functools.partial(functools.partial(function, 1), a=2)),
         (Named([1]), Named((1,))),
@@ -188,6 +194,10 @@ DIFFERENT = [
     Path("a/b"),
     Color.RED,
     Color.BLUE,
+    Flags.A,
+    Flags.B,
+    Flags.A | Flags.B,
+    Flags(0),
     "Color.RED",
     Level.LOW,
     Pair(1, 2),
@@ -309,6 +319,17 @@ def test_a_reference_equals_what_it_names() -> None:
     assert canonical(Reference("torch.tanh")) == canonical(torch.tanh)
     assert canonical(Reference("os.path.join")) == canonical(os.path.join)
     assert canonical(Builder(Reference("torch.nn.ReLU"))) == canonical(Builder(torch.nn.ReLU))
+
+
+def test_a_reference_means_what_the_same_words_mean_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, inner = types.ModuleType("pack_x"), types.ModuleType("pack_x.same")
+    package.same = function  # type: ignore[attr-defined]
+    inner.other = len  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pack_x", package)
+    monkeypatch.setitem(sys.modules, "pack_x.same", inner)
+    assert canonical(Reference("pack_x.same")) == canonical(function)
+    assert canonical(Reference("pack_x.same.other")) == canonical(len)
+    assert canonical(Reference("pack_x.lost")) == "reference pack_x.lost"
 
 
 def test_a_reference_that_somebody_has_looked_up_needs_no_import() -> None:
@@ -539,6 +560,11 @@ import functools, dataclasses, enum
 class Net:
     names = {"b", "a", "c"}
     def go(self, x): return x in {"x", "y", "z", 1, None}
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+
+
 @dataclasses.dataclass
 class Point:
     x: int
@@ -574,8 +600,22 @@ def test_every_process_gives_the_same_text() -> None:
 
 # --- what has no text ---
 
+ANONYMOUS = [
+    Anonymous(),
+    object(),
+    threading.Lock(),
+    iter([]),
+    (i for i in [1]),
+    np.random.default_rng(0),
+    np.ma.masked_array([1, 2], [True, False]),
+    np.frompyfunc(len, 1, 1),
+    torch.zeros(2, device="meta"),
+    torch.zeros(2).to_sparse(),
+    torch.nn.ReLU(),
+]
 
-@pytest.mark.parametrize("value", [Anonymous(), object(), threading.Lock(), iter([]), (i for i in [1]), sys.stdout])
+
+@pytest.mark.parametrize("value", ANONYMOUS)
 def test_what_has_no_form_of_its_own_is_told_with_its_place(value: Any) -> None:
     with pytest.raises(BadValue) as caught:
         canonical({"ac_kwargs": {"layers": [1, value]}})

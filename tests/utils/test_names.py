@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,9 @@ class Color(enum.Enum):
         (np.int64(3), "3"),
         (np.array([1, 2]), "1-2"),
         (np.zeros((3, 100)), "ndarray-3-100"),
+        (torch.tensor([1, 2]), "1-2"),
+        (torch.zeros(50), "tensor-50"),
+        (np.array(0.5), "0-5"),
         ({3, 1, 2}, "1-2-3"),
         (Color.RED, "color-red"),
         (Path("a/b c"), "a-b-c"),
