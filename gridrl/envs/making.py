@@ -107,8 +107,15 @@ def limited(env: Env, max_ep_len: int | None) -> Env:
     """The environment with episodes of at most `max_ep_len` steps: beyond, they are truncated, not terminated.
 
     An environment whose own limit is as short already is returned as it is.
+
+    Raises:
+        BadValue: if it is no environment of gymnasium's, or `max_ep_len` is no positive number.
     """
     _check_limit(max_ep_len)
+    if not isinstance(env, gym.Env):
+        raise BadValue(
+            f"env_fn made a {type(env).__qualname__}: a single gymnasium.Env is needed, num_envs makes several."
+        )
     own = env.spec.max_episode_steps if env.spec else None
     if max_ep_len is None or (own is not None and own <= max_ep_len):
         return env

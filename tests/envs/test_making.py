@@ -27,7 +27,7 @@ def test_an_env_fn_makes_a_new_environment_each_time() -> None:
 
 def test_keyword_arguments_reach_the_environment() -> None:
     env = env_fn("Pendulum-v1", g=9.81, max_episode_steps=7)()
-    assert env.unwrapped.g == 9.81  # type: ignore[attr-defined]
+    assert env.unwrapped.g == 9.81
     assert env.spec is not None
     assert env.spec.max_episode_steps == 7
     assert env_fn("CartPole-v1")(render_mode="rgb_array").render_mode == "rgb_array"
@@ -188,7 +188,7 @@ def test_the_registrys_vector_environment_is_taken_where_there_is_one() -> None:
     assert isinstance(env_fn("CartPole-v1").vector(3), CartPoleVectorEnv)
     pendulum = env_fn("Pendulum-v1", g=9.81).vector(3)
     assert isinstance(pendulum, SyncVectorEnv)
-    assert [env.unwrapped.g for env in pendulum.envs] == [9.81] * 3  # type: ignore[attr-defined]
+    assert [env.unwrapped.g for env in pendulum.envs] == [9.81] * 3
     assert pendulum.autoreset_mode is AutoresetMode.NEXT_STEP
 
 
@@ -199,7 +199,7 @@ def test_any_callable_makes_a_vector_of_single_environments() -> None:
 
 
 def limit_of(env: Any) -> int | None:
-    return env.spec.max_episode_steps  # type: ignore[no-any-return]
+    return env.spec.max_episode_steps
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_the_shorter_of_two_limits_holds(max_episode_steps: int | None, max_ep_l
     make = env_fn("CartPole-v1", **({"max_episode_steps": max_episode_steps} if max_episode_steps else {}))
     assert limit_of(limited(make(), max_ep_len)) == limit
     vector = make_vector(make, 2, max_ep_len=max_ep_len)
-    assert vector.max_episode_steps == limit  # type: ignore[attr-defined]
+    assert vector.max_episode_steps == limit
 
 
 def test_a_limit_that_is_short_enough_needs_no_further_wrapper() -> None:
@@ -218,14 +218,14 @@ def test_a_limit_that_is_short_enough_needs_no_further_wrapper() -> None:
     assert limited(env, 499) is not env
 
 
-class Restless(SyncVectorEnv):  # type: ignore[type-arg]
+class Restless(SyncVectorEnv):
     """A vector environment that restarts episodes within the same step."""
 
     def __init__(self, num_envs: int, max_episode_steps: int) -> None:
         super().__init__([CartPoleEnv] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
-class Unasked(SyncVectorEnv):  # type: ignore[type-arg]
+class Unasked(SyncVectorEnv):
     def __init__(self, num_envs: int, max_episode_steps: int) -> None:
         raise AssertionError("made although it does not take what is asked for")
 
@@ -257,6 +257,13 @@ def test_an_episode_without_a_step_is_refused() -> None:
     for make in (lambda: limited(cartpole(), 0), lambda: make_vector(cartpole, 2, max_ep_len=0)):
         with pytest.raises(BadValue, match="max_ep_len is 0: an episode has at least one step"):
             make()
+
+
+def test_what_is_no_single_environment_is_refused() -> None:
+    with pytest.raises(BadValue, match=r"env_fn made a CartPoleVectorEnv: a single gymnasium\.Env is needed"):
+        limited(env_fn("CartPole-v1").vector(2), None)
+    with pytest.raises(BadValue, match="env_fn made a str"):
+        make_vector(lambda: "CartPole-v1", 2)
 
 
 def test_no_environment_at_all_is_refused() -> None:

@@ -193,7 +193,7 @@ class Unknown(gym.Env[Any, Any]):
         raise AssertionError("pickled uninvited")
 
 
-class MyCartPole(type(env_fn("CartPole-v1")().unwrapped)):  # type: ignore[misc]
+class MyCartPole(type(env_fn("CartPole-v1")().unwrapped)):
     """A subclass may have more state than its parent."""
 
 
@@ -238,7 +238,7 @@ def test_an_environment_that_speaks_for_itself_is_kept_with_its_generator() -> N
     env.reset(seed=3)
     trajectory(env, 11, seed=1)
     set_state(again, json.loads(json.dumps(get_state(env))))
-    assert again.unwrapped.place.dtype == np.float32  # type: ignore[attr-defined]
+    assert again.unwrapped.place.dtype == np.float32
     assert trajectory(again, 60, seed=2) == trajectory(env, 60, seed=2)
 
 

@@ -48,7 +48,7 @@ def test_the_best_policy_gets_the_best_return(name: str) -> None:
     env = toy(name)
     for seed in range(3):
         total, _ = episode(env, best_actions(name), seed)
-        assert total == pytest.approx(env.unwrapped.best_return, abs=1e-6)  # type: ignore[attr-defined]
+        assert total == pytest.approx(env.unwrapped.best_return, abs=1e-6)
 
 
 def test_the_chain_is_as_long_as_asked_and_its_left_end_is_a_wall() -> None:

@@ -160,7 +160,7 @@ def test_one_step_of_one_environment_needs_no_axes() -> None:
     with_axes, without = RewardNormalizer(1, 0.9), RewardNormalizer(1, 0.9)
     for reward, done in ((1.0, False), (2.0, True), (3.0, False)):
         expected = with_axes(np.array([[reward]]), np.array([[done]]))
-        assert without(reward, done).item() == expected.item()  # type: ignore[arg-type]
+        assert without(reward, done).item() == expected.item()
 
 
 def test_a_forgotten_episode_starts_from_nothing() -> None:

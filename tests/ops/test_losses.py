@@ -79,7 +79,7 @@ def test_rows_without_weight_leave_no_trace() -> None:
 )
 def test_a_column_where_a_vector_belongs_is_refused(call: object) -> None:
     with pytest.raises(ShapeError, match=r"\[4, [12]\].*must have one shape"):
-        call()  # type: ignore[operator]
+        call()
 
 
 def test_categorical_numbers_by_hand() -> None:

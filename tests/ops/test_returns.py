@@ -107,7 +107,7 @@ def summed_by_definition(block: tuple[Array, ...], env: int, gamma: float, lam: 
 )
 def test_gae_equals_the_sum_it_is_defined_by(seed: int, steps: int, envs: int, gamma: float, lam: float) -> None:
     block = random_block(seed, steps, envs)
-    adv = gae(*block, gamma=gamma, lam=lam)  # type: ignore[misc]
+    adv = gae(*block, gamma=gamma, lam=lam)
     assert adv.dtype == np.float32
     expected = np.stack([summed_by_definition(block, env, gamma, lam) for env in range(envs)], axis=1)
     np.testing.assert_allclose(adv, expected, rtol=1e-5, atol=1e-6)
@@ -115,10 +115,10 @@ def test_gae_equals_the_sum_it_is_defined_by(seed: int, steps: int, envs: int, g
 
 def test_one_environment_gives_the_very_numbers_of_its_column_among_several() -> None:
     block = random_block(seed=3, steps=200, envs=5)
-    together = gae(*block, gamma=0.99, lam=0.95)  # type: ignore[misc]
+    together = gae(*block, gamma=0.99, lam=0.95)
     for env in range(5):
-        alone = gae(*(column[:, env] for column in block), gamma=0.99, lam=0.95)  # type: ignore[misc]
-        in_a_block = gae(*(column[:, env : env + 1] for column in block), gamma=0.99, lam=0.95)  # type: ignore[misc]
+        alone = gae(*(column[:, env] for column in block), gamma=0.99, lam=0.95)
+        in_a_block = gae(*(column[:, env : env + 1] for column in block), gamma=0.99, lam=0.95)
         np.testing.assert_array_equal(alone, together[:, env])
         np.testing.assert_array_equal(in_a_block[:, 0], together[:, env])
 
@@ -126,7 +126,7 @@ def test_one_environment_gives_the_very_numbers_of_its_column_among_several() ->
 def test_the_arguments_are_not_changed() -> None:
     block = random_block(seed=4, steps=20, envs=2)
     before = [column.copy() for column in block]
-    gae(*block, gamma=0.9, lam=0.9)  # type: ignore[misc]
+    gae(*block, gamma=0.9, lam=0.9)
     for column, kept in zip(block, before, strict=True):
         np.testing.assert_array_equal(column, kept)
 
