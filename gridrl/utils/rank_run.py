@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -12,16 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gridrl.errors import MPIError
 from gridrl.utils import rank_keeper
-from gridrl.utils.files import RunPaths, write_atomic
+from gridrl.utils.files import RunPaths, write_atomic, write_json
 from gridrl.utils.mpiexec import Mpiexec, check_mpi, find_mpiexec
 from gridrl.utils.processes import ProcessTree
 from gridrl.utils.rank_report import reported_failure
-from gridrl.utils.ranks import RankFailure, first_failure, rank_processes, unfinished_ranks
+from gridrl.utils.ranks import RankFailure, first_failure, rank_processes, rank_usage, unfinished_ranks
 
 _TICK_S = 0.1
 _CLEANUP_S = 3.0  # what mpiexec gets to end the other ranks by itself after one has failed
@@ -38,11 +37,15 @@ class RankOutcome:
         exit_code: 0 only if every rank has done its work; else that of the failed rank, negative: its signal.
         failed_rank: the rank that failed first, None where no single one can be named.
         reason: why it failed, in words that follow "rank 1": "raised ValueError: x"; empty after a success.
+        cpu_s: CPU seconds of all ranks together; None where a rank did not end by itself.
+        peak_memory_mb: the most MiB that each rank had resident, added up; None as above.
     """
 
     exit_code: int
     failed_rank: int | None
     reason: str
+    cpu_s: float | None = field(default=None, compare=False)
+    peak_memory_mb: float | None = field(default=None, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -157,7 +160,8 @@ class RunningRanks:
             if not self._paths.error.exists():
                 with contextlib.suppress(OSError):
                     write_atomic(self._paths.error, self._error_text(outcome))
-        return outcome
+        cpu_s, peak_memory_mb = rank_usage(self._paths, self._num_ranks)
+        return replace(outcome, cpu_s=cpu_s, peak_memory_mb=peak_memory_mb)
 
     def _outcome_now(self) -> RankOutcome:
         code = self.process.returncode
@@ -284,9 +288,9 @@ def _make_room(paths: RunPaths, logs: Sequence[Path]) -> None:
     shutil.rmtree(paths.ranks, ignore_errors=True)
     paths.ranks.mkdir(parents=True)
     paths.error.unlink(missing_ok=True)
+    write_json(paths.ranks / rank_keeper.OWNER, rank_keeper.owner_mark())
     if logs:
-        text = json.dumps([str(log.absolute()) for log in logs])
-        (paths.ranks / rank_keeper.LOGS).write_text(text, encoding="utf-8")
+        write_json(paths.ranks / rank_keeper.LOGS, [str(log.absolute()) for log in logs])
 
 
 def run_ranks(

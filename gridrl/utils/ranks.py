@@ -12,11 +12,12 @@ import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 from gridrl.utils.files import RunPaths, read_json, write_atomic
 from gridrl.utils.mpi_environment import rank_in_environment
-from gridrl.utils.rank_keeper import FAILED, begin_mark, end_mark, write_failure, write_mark
+from gridrl.utils.rank_keeper import FAILED, begin_mark, end_mark, usage_mark, write_failure, write_mark
 
 _REASON_LIMIT = 300  # characters of an exception's message that stand in a table; the whole is in error.txt
 
@@ -84,6 +85,15 @@ def unfinished_ranks(paths: RunPaths, num_ranks: int) -> list[int]:
     return [rank for rank in range(num_ranks) if not os.path.exists(end_mark(str(paths.ranks), rank))]
 
 
+def rank_usage(paths: RunPaths, num_ranks: int) -> tuple[float | None, float | None]:
+    """CPU seconds, and MiB at the peak, of all ranks together; None where one has not told."""
+    found = [read_json(Path(usage_mark(str(paths.ranks), rank))) for rank in range(num_ranks)]
+    marks = [mark for mark in found if isinstance(mark, dict)]
+    if len(marks) < num_ranks:
+        return None, None
+    return round(sum(mark["cpu_s"] for mark in marks), 3), round(sum(mark["peak_memory_mb"] for mark in marks), 1)
+
+
 @contextlib.contextmanager
 def rank_guard(paths: RunPaths, *, exit_is_failure: bool = True) -> Iterator[None]:
     """Surrounds the work of a rank: its end is marked, its failure recorded and made the end of all ranks.
@@ -102,6 +112,7 @@ def rank_guard(paths: RunPaths, *, exit_is_failure: bool = True) -> Iterator[Non
     begin_rank(paths)
     try:
         yield
+        end_rank(paths)
     except BaseException as error:
         if not exit_is_failure and isinstance(error, SystemExit) and error.code in (None, 0):
             end_rank(paths, "exit")
@@ -110,7 +121,6 @@ def rank_guard(paths: RunPaths, *, exit_is_failure: bool = True) -> Iterator[Non
         _record(paths, error, code)
         _abort(code)
         raise SystemExit(code) from error
-    end_rank(paths)
 
 
 def _exit_code(error: BaseException) -> int:

@@ -316,6 +316,36 @@ run_ranks({command(paths, "sleep")!r}, 2, RunPaths(Path({str(paths.root)!r})), o
     assert left_of(paths) == []
 
 
+def test_ranks_end_when_their_launcher_is_killed(paths: RunPaths) -> None:
+    launcher = f"""
+import os, time
+from pathlib import Path
+from gridrl.utils.files import RunPaths
+from gridrl.utils.mpirun import start_ranks
+start_ranks({command(paths, "stubborn")!r}, 2, RunPaths(Path({str(paths.root)!r})), os.environ)
+time.sleep(100)
+"""
+    process = subprocess.Popen([sys.executable, "-c", launcher])
+    try:
+        wait_until(lambda: all((paths.root / f"ready{rank}").exists() for rank in range(2)))
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 8, "mpiexec, its proxy, two keepers, two ranks and their children"
+    finally:
+        process.kill()  # and not collected: a zombie is gone, too
+    try:
+        wait_until(lambda: not any(member.is_running() for member in family))
+    finally:
+        process.wait(timeout=60)
+
+
+def test_what_the_ranks_have_used_is_told(paths: RunPaths) -> None:
+    outcome = run(paths, "done")
+    assert outcome.cpu_s is not None
+    assert outcome.peak_memory_mb is not None
+    assert 0.02 < outcome.cpu_s < 60
+    assert 2 * 10 < outcome.peak_memory_mb < 2000
+
+
 def test_an_mpiexec_that_does_not_start_is_told(paths: RunPaths) -> None:
     with pytest.raises(MPIError, match=r"^/nowhere/mpiexec cannot be started: No such file or directory"):
         start_ranks(["x"], 2, paths, os.environ, mpiexec=Mpiexec(("/nowhere/mpiexec",), "MPICH"))
