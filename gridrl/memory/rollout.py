@@ -142,7 +142,7 @@ class RolloutStorage:
         for place, final_value in zip(self._cut, value[size + self.num_envs :], strict=True):
             next_value[place] = final_value
         done = self.terminated | self.truncated
-        self.adv[...] = gae(self.reward, self.value, next_value, self.terminated, done, gamma, lam)
+        self.adv[...] = gae(self.reward, self.value, next_value, self.terminated, done, gamma=gamma, lam=lam)
         np.add(self.adv, self.value, out=self.ret)
         if logp is not None:
             self.logp[...] = np.reshape(logp, shape)

@@ -38,7 +38,7 @@ def discount_cumsum(x: npt.ArrayLike, discount: float) -> Array:
 
 
 def gae(
-    reward: Array, value: Array, next_value: Array, terminated: Array, done: Array, gamma: float, lam: float
+    reward: Array, value: Array, next_value: Array, terminated: Array, done: Array, *, gamma: float, lam: float
 ) -> Array:
     """Generalised advantage estimates (Schulman et al. 2016, equation 16, https://arxiv.org/abs/1506.02438).
 

@@ -244,8 +244,8 @@ def episode_by_episode(storage: RolloutStorage, value_of: dict[int, float], env:
                 value[begin + 1 : t + 2],
                 storage.terminated[rows, env],
                 np.zeros(t + 1 - begin),
-                0.9,
-                0.8,
+                gamma=0.9,
+                lam=0.8,
             ).tolist()
     return adv
 
