@@ -241,6 +241,16 @@ def test_an_error_of_our_own_in_a_sink_is_meant(tmp_path: Path) -> None:
     assert progress_of(tmp_path)["a"] == [1.0]
 
 
+def test_a_row_that_does_not_reach_its_file_fails_the_run(tmp_path: Path) -> None:
+    with EpochLogger(tmp_path / "run", quiet=True) as logger:
+        (tmp_path / "run").rmdir()
+        (tmp_path / "run").write_text("no directory any more")
+        logger.log_tabular("a", 1)
+        with pytest.raises(OSError, match="run"):
+            logger.dump_tabular()
+        assert logger.rows == 0
+
+
 class FailsToClose(Remembering):
     def close(self) -> None:
         raise RuntimeError("will not close")
@@ -389,6 +399,18 @@ def test_a_run_resumed_from_a_checkpoint_equals_an_undisturbed_one(tmp_path: Pat
     resumed, undisturbed = tmp_path / "run" / "progress.txt", tmp_path / "undisturbed" / "progress.txt"
     assert resumed.read_bytes() == undisturbed.read_bytes()
     assert read_progress(tmp_path / "run" / "progress.cut.txt")["Epoch"].tolist() == [4.0, 5.0]
+
+
+def test_rows_are_on_the_disk_before_a_checkpoint_counts_on_them(
+    logger: EpochLogger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    logger.log_tabular("a", 1)
+    logger.dump_tabular()
+    assert synced == []
+    assert logger.state_dict() == {"rows": 1, "stored": {}}
+    assert len(synced) == 1
 
 
 def test_a_second_start_without_a_checkpoint_moves_the_first_ones_rows(tmp_path: Path) -> None:

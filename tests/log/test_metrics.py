@@ -36,6 +36,11 @@ def test_large_numbers_close_together_keep_their_deviation(parts: tuple[list[flo
     assert (moments.mean, moments.std) == (100_000_000.5, 0.5)
 
 
+def test_the_rounding_of_the_mean_does_not_reach_the_deviation() -> None:
+    moments = Moments.of([1e16 + 2, 1e16 + 4, 1e16 + 4])  # neighbours in float64: their mean is none
+    assert moments.std == pytest.approx(math.sqrt(8 / 9), rel=1e-15)
+
+
 @given(st.lists(st.lists(finite, max_size=8), min_size=1, max_size=5))
 def test_merged_moments_are_those_of_all_numbers(parts: list[list[float]]) -> None:
     everything = [number for part in parts for number in part]
