@@ -11,6 +11,7 @@ from gridrl.errors import BadValue, GridRLError, UnknownFlag, UsageError, did_yo
 from gridrl.launch.variants import SEED
 from gridrl.signature import REQUIRED, Parameter, Signature, read_signature
 from gridrl.utils.annotations import Wanted
+from gridrl.utils.names import without_address
 
 LOGGER_KWARGS = "logger_kwargs"
 MADE_BY = {"ac_kwargs": "actor_critic"}
@@ -163,7 +164,8 @@ def _signature_of(target: Any) -> Signature | None:
 def _misfit(key: str, value: Any, annotation: str | None) -> Iterator[str]:
     wanted = Wanted(annotation)
     if not wanted.takes(value):
-        shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+        text = without_address(repr(value))
+        shown = text if len(text) <= 60 else f"{text[:57]}..."
         hint = ""
         if wanted.takes_lists and not isinstance(value, (list, tuple)):
             hint = f" In a grid a list is several values; one value that is a list is written [[{shown}]]."

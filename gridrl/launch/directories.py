@@ -158,7 +158,7 @@ class Directories:
     def _faults(self, place: Place) -> Iterator[str]:
         if place.run_dir in self._taken:
             yield f"{place.run_dir}: two runs would write there. Leave `{LOGGER_KWARGS}:output_dir` to the launcher."
-        elif place.known is None and (strangers := _strangers(place.run_dir)):
+        elif place.known is None and (strangers := _strangers(place.run_dir, self._data_dir)):
             yield (
                 f"{place.run_dir} {strangers}. Nothing is written over: move it away, or choose another name or "
                 "data_dir."
@@ -219,7 +219,7 @@ def _told_apart(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, **{key: config.get(key) for key in ("grid", "thunk", "num_cpu")}}
 
 
-def _strangers(run_dir: Path) -> str:
+def _strangers(run_dir: Path, data_dir: Path) -> str:
     """What speaks against a directory for a new run; empty where it is missing or holds nothing."""
     try:
         with os.scandir(run_dir) as entries:
@@ -227,7 +227,10 @@ def _strangers(run_dir: Path) -> str:
     except FileNotFoundError:
         return ""
     except NotADirectoryError:
-        return "is no directory"
+        blocking = next(path for path in (run_dir, *run_dir.parents) if path.exists())
+        if blocking in (data_dir, *data_dir.parents):
+            return ""  # told for all runs at once, see `check_data_dir`
+        return "is no directory" if blocking == run_dir else f"cannot be made: {blocking} is no directory"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     shown = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from gridrl.launch.local import Ending
 from gridrl.launch.order import Order, Plan, PlannedRun
@@ -15,8 +16,12 @@ from gridrl.utils.console import say
 from gridrl.utils.settings import settings
 
 
-def execute(order: Order) -> GridResult:
+def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
     """Carries an order out and says on the way what happens.
+
+    Args:
+        order: what is asked for.
+        introduce: prints it, once it has been found to make sense.
 
     Returns:
         A record of each run; of a dry run, as things stand.
@@ -26,6 +31,7 @@ def execute(order: Order) -> GridResult:
         KeyboardInterrupt: Ctrl-C; what was running has been ended, and the table printed.
     """
     plan = make_plan(order)
+    introduce()
     announce(plan, order.data_dir)
     if order.dry_run:
         result = GridResult([_unstarted(run) for run in plan.runs])

@@ -53,23 +53,21 @@ def call_experiment(
     if not isinstance(exp_name, str) or not exp_name:
         raise BadValue(f"exp_name={exp_name!r}: the name of an experiment is a text of at least one character.")
     variant = {**{key: own_copy(value) for key, value in kwargs.items()}, SEED: seed}
-    _announce(exp_name, variant)
-    result = execute(
-        Order(
-            grid=exp_name,
-            variants=[(exp_name, variant)],
-            thunk=thunk,
-            data_dir=data_directory(data_dir),
-            num_cpu=num_cpu,
-            datestamp=datestamp,
-        )
-    )[0]
+    order = Order(
+        grid=exp_name,
+        variants=[(exp_name, variant)],
+        thunk=thunk,
+        data_dir=data_directory(data_dir),
+        num_cpu=num_cpu,
+        datestamp=datestamp,
+    )
+    result = execute(order, lambda: _introduce(exp_name, variant))[0]
     if not result.ok:
         raise experiment_failed(result)
     return result
 
 
-def _announce(exp_name: str, variant: dict[str, Any]) -> None:
+def _introduce(exp_name: str, variant: dict[str, Any]) -> None:
     say(f"{colorize('Running experiment:', 'cyan', bold=True)} {one_line(exp_name)}")
     say(colorize("with kwargs:", "cyan", bold=True))
     say(json.dumps(convert_json(variant), sort_keys=True, indent=4, separators=(",", ":\t")))

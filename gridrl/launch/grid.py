@@ -195,5 +195,4 @@ class ExperimentGrid:
             command=command,
             dry_run=dry_run,
         )
-        self.print()
-        return execute(order)
+        return execute(order, self.print)

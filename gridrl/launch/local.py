@@ -19,9 +19,9 @@ from typing import IO, Any, Protocol
 from gridrl.launch.lifeline import Lifeline
 from gridrl.log.record import read_status
 from gridrl.utils.files import RunPaths
-from gridrl.utils.mpi import without_mpi
+from gridrl.utils.mpi_environment import without_mpi
 from gridrl.utils.mpirun import RunningRanks, start_ranks
-from gridrl.utils.processes import end_tree
+from gridrl.utils.processes import end_tree, process_identity
 
 _IS_POSIX = os.name == "posix"
 _WORKER = "gridrl.launch.worker"
@@ -182,17 +182,15 @@ def _others_in(group: int) -> bool:
     """Whether a process group has members beside its ended leader."""
     if sys.platform != "linux":
         return False
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal() and int(entry.name) != group:
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                if os.getpgid(int(entry.name)) == group and not _is_zombie(entry.name):
-                    return True
-    return False
+    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return any(_is_member(pid, group) for pid in pids if pid != group)
 
 
-def _is_zombie(pid: str) -> bool:
-    stat = Path(f"/proc/{pid}/stat").read_bytes()
-    return stat[stat.rindex(b")") + 2 :].split()[0] in b"ZX"
+def _is_member(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group and process_identity(pid) is not None  # a zombie is none
+    except OSError:
+        return False
 
 
 def _judged(code: int, said: Mapping[str, Any], paths: RunPaths, pid: int) -> Ending:

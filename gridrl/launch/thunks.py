@@ -101,4 +101,4 @@ def _label(function: Callable[..., Any]) -> str:
     name = getattr(inner, "__qualname__", None)
     if not isinstance(name, str):
         return type(function).__name__
-    return readable_name(inner) if "<" in name else name
+    return readable_name(inner) if name.endswith("<lambda>") else name.rpartition("<locals>.")[2]

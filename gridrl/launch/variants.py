@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gridrl.build import Reference
 from gridrl.errors import BadValue, ClashingKeys, DuplicateKey, EmptyGrid, GridError
 from gridrl.utils.serialization import canonical
 
@@ -90,7 +91,8 @@ def _identity(value: Any) -> object:
 
 
 def _twice(first: Any, second: Any) -> str:
-    return repr(first) if repr(first) == repr(second) else f"{first!r}, also written {second!r},"
+    one, other = (str(value) if isinstance(value, Reference) else repr(value) for value in (first, second))
+    return one if one == other else f"{one}, also written {other},"
 
 
 def _hint(parameter: Parameter) -> str:

@@ -24,7 +24,7 @@ from gridrl.launch.lifeline import RunEnd
 from gridrl.launch.payload import Payload, enter_payload
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.utils.files import RunPaths, write_atomic
-from gridrl.utils.mpi import in_mpi
+from gridrl.utils.mpi_environment import in_mpi
 from gridrl.utils.ranks import rank_guard, this_rank
 from gridrl.utils.seeding import rank_seed, seed_all
 
@@ -79,14 +79,14 @@ def run_alone(paths: RunPaths) -> int:
         return 0
     except BaseException as error:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        code = _exit_code(error)
-        state = "killed" if isinstance(error, Terminated) else "failed"
-        line = _error_line(error)
+        signum = _signal_behind(error)
+        code = _exit_code(error) if signum is None else -signum
+        state = "failed" if signum is None else "killed"
         _record_traceback(paths, error)
-        signum = int(signal.SIGTERM) if state == "killed" else None
-        _end(paths, replace(status, state=state, exit_code=code, signal=signum, error=line), lifeline)
-        if state == "killed":
-            _die_of_sigterm()
+        status = replace(status, state=state, exit_code=code, signal=signum, error=_error_line(error))
+        _end(paths, status, lifeline)
+        if signum is not None:
+            _die_of(signum)
         return code
 
 
@@ -163,6 +163,13 @@ def _usage() -> tuple[float | None, float | None]:
     return round(seconds, 3), round(own.ru_maxrss / per_mb, 1)
 
 
+def _signal_behind(error: BaseException) -> signal.Signals | None:
+    """The signal that an error stands for, None where it is an error of its own."""
+    if isinstance(error, Terminated):
+        return signal.SIGTERM
+    return signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
+
+
 def _exit_code(error: BaseException) -> int:
     """The exit status after an error: that of `sys.exit` where it tells a failure, else 1."""
     wanted = error.code if isinstance(error, SystemExit) else 1
@@ -174,8 +181,8 @@ def _error_line(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         told = "" if error.code is None else repr(error.code)
         return f"the thunk called sys.exit({told}); a run is done when its thunk returns"[:_ERROR_CHARACTERS]
-    if isinstance(error, Terminated):
-        return f"killed by {error}"
+    if (signum := _signal_behind(error)) is not None:
+        return f"killed by {signum.name}"
     try:
         message = " ".join(str(error).split())
     except Exception:  # of somebody's own `__str__`
@@ -195,9 +202,13 @@ def _record_traceback(paths: RunPaths, error: BaseException) -> None:
         write_atomic(paths.error, text)
 
 
-def _die_of_sigterm() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGTERM)
+def _die_of(signum: signal.Signals) -> None:
+    """Ends this process in the way in which the signal would have."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    signal.signal(signum, signal.SIG_DFL)
+    os.kill(os.getpid(), signum)
 
 
 if __name__ == "__main__":
