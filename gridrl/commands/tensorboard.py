@@ -18,7 +18,7 @@ def main(words: Sequence[str]) -> int:
     """Runs TensorBoard in the foreground until it is interrupted."""
     options = _parser().read(words)
     if not is_installed("tensorboard"):
-        raise BadValue("TensorBoard is not installed: pip install 'gridrl[tensorboard]'")
+        raise BadValue("TensorBoard is not installed: pip install 'gridrl[tensorboard]'.")
     command = tensorboard_command(options.dirs, [f"--port={options.port}", f"--host={options.host}"])
     process = subprocess.Popen(command)
     try:
@@ -43,8 +43,9 @@ def tensorboard_command(dirs: Sequence[str], extra: Sequence[str] = ()) -> list[
     folders = {run.dir: RunPaths(run.dir).tensorboard for run in found.runs}
     shown = {run_dir: folder for run_dir, folder in folders.items() if any(folder.glob("events.out.tfevents.*"))}
     if not shown:
+        runs = "1 run" if len(folders) == 1 else f"{len(folders)} runs"
         raise BadValue(
-            f"{', '.join(map(str, found.logdirs))}: {len(folders)} runs, none with TensorBoard's event files. "
+            f"{', '.join(map(str, found.logdirs))}: {runs}, none with TensorBoard's event files. "
             "They are written by runs that are started with `--log tensorboard`."
         )
     if len(found.logdirs) == 1:

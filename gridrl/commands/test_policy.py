@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import warnings
 from collections.abc import Iterator, Sequence
@@ -59,7 +60,7 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
     elif options.render and not has_display():
         problems.add("`--render`: there is no display to open a window on. `--record DIR` writes videos instead.")
     if options.record and not is_installed("moviepy"):
-        problems.add("`--record` needs moviepy, which is not installed: pip install 'gridrl[video]'")
+        problems.add("`--record` needs moviepy, which is not installed: pip install 'gridrl[video]'.")
     problems.raise_if_any(BadValue)
     return options
 
@@ -121,6 +122,8 @@ def _make_env(policy: LoadedPolicy, options: argparse.Namespace) -> gymnasium.En
     env = policy.make_env() if mode is None else policy.make_env(render_mode=mode)
     if not options.record:
         return env
+    if not has_display():
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame's, which would look for a screen
     from gymnasium.wrappers import RecordVideo
 
     with warnings.catch_warnings():

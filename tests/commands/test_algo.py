@@ -113,9 +113,10 @@ def test_the_message_of_the_design(here: Path, capfd: pytest.CaptureFixture[str]
 
 
 def test_an_environment_that_is_not_registered_is_told(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["ppo", "--env", "CartPool-v1"]) == 2
+    (here / "world.py").write_text("def act(env_fn): ...")
+    assert main(["world.py:act", "--env", "CartPool-v1"]) == 2
     assert "Did you mean 'CartPole-v1'?" in capfd.readouterr().err
-    assert not (here / "data" / "ppo").exists()
+    assert not (here / "data" / "act").exists()
 
 
 def test_the_short_form_of_an_option_is_its_short_form_in_names(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
