@@ -157,9 +157,7 @@ class Samples:
     def add(self, value: Any) -> None:
         """Takes a number or numbers, see `as_floats`; arrays without an element add nothing."""
         kind = type(value)
-        if kind is float or kind is int or kind is bool or isinstance(value, np.number | np.bool_):
-            if isinstance(value, np.complexfloating):
-                as_floats(value)
+        if kind is float or kind is int or (isinstance(value, np.number) and not isinstance(value, np.complexfloating)):
             self._numbers.append(float(value))
             if len(self._numbers) >= _FOLD_AT:
                 self._folded, self._numbers = self.moments(), []
