@@ -283,10 +283,11 @@ class Ranks:
         while (outcome := self._running.wait(_LOOK_S if self._terminal else None)) is None:
             self._show_more()
         self._show_more()
+        ending = Ending("done", 0, cpu_s=outcome.cpu_s, peak_memory_mb=outcome.peak_memory_mb)
         if outcome.ok:
-            return Ending("done", 0)
+            return ending
         state = "killed" if outcome.exit_code < 0 else "failed"
-        return Ending(state, outcome.exit_code, str(outcome), outcome.failed_rank)
+        return replace(ending, state=state, exit_code=outcome.exit_code, error=str(outcome), rank=outcome.failed_rank)
 
     def end(self, grace_s: float) -> None:
         """See `Running.end`."""
