@@ -19,6 +19,7 @@ from gridrl.build import resolve
 from gridrl.errors import BackendError, BadValue, GridRLError
 from gridrl.utils.serialization import canonical
 
+_COMMAND = ["-P", "-m", "gridrl.launch.preflight"]
 _ERROR_LINES = 5
 
 
@@ -63,7 +64,7 @@ def _ask(question: Mapping[str, Any]) -> Any:
     from gridrl.launch.local import worker_environment
 
     asked = subprocess.run(
-        [sys.executable, "-P", "-m", "gridrl.launch.preflight"],
+        [sys.executable, *_COMMAND],
         input=json.dumps(question),
         capture_output=True,
         text=True,

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import faulthandler
 import os
 import signal
@@ -20,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 from gridrl.build import resolve, resolve_references
+from gridrl.errors import DiskFull
 from gridrl.launch.lifeline import RunEnd
 from gridrl.launch.payload import Payload, enter_payload
 from gridrl.log.record import Status, read_status, write_status
@@ -187,6 +189,8 @@ def _error_line(error: BaseException) -> str:
         message = " ".join(str(error).split())
     except Exception:  # of somebody's own `__str__`
         message = "(its message cannot be printed)"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and not isinstance(error, DiskFull):
+        message += " (make room, then give the same command again)"
     return f"{type(error).__name__}{': ' if message else ''}{message}"[:_ERROR_CHARACTERS]
 
 

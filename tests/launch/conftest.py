@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-WEIRD = "-weird 'na\"me' $HOME; ü\n\\日本"
+
+@pytest.fixture
+def weird_name() -> str:
+    """A name that breaks careless code: a leading dash, quotes, spaces, a line end, other alphabets."""
+    return "-weird 'na\"me' $HOME; ü\n\\日本"
 
 
 @pytest.fixture
@@ -32,8 +36,13 @@ def script(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def run_script(path: Path, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs a script to its end."""
-    return subprocess.run(
-        [sys.executable, str(path), *words], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
-    )
+@pytest.fixture
+def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a script to its end, from a directory that is not the script's."""
+
+    def run(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(path), *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run

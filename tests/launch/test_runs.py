@@ -26,7 +26,6 @@ from gridrl.launch.result import GridResult
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.signature import grows
 from gridrl.utils.processes import process_identity
-from tests.launch.conftest import WEIRD, run_script
 
 
 def run(thunk: Any, data_dir: Path, name: str = "g", keys: dict[str, Any] | None = None, **options: Any) -> GridResult:
@@ -230,12 +229,13 @@ def test_keys_with_equal_shorthands_get_directories_of_their_own(data_dir: Path)
     ]
 
 
-def test_names_with_anything_in_them_work(tmp_path: Path) -> None:
-    result = run(recorder(), tmp_path / WEIRD, name=WEIRD, keys={"lr": ["x\ny", " "]})
+def test_names_with_anything_in_them_work(tmp_path: Path, weird_name: str) -> None:
+    where, keys = tmp_path / weird_name, {"lr": ["x\ny", " "]}
+    result = run(recorder(), where, name=weird_name, keys=keys)
     assert result.ok
-    assert [r.run_dir.parents[1] for r in result] == [tmp_path / WEIRD] * 2
-    assert [r.run_dir.parent.name for r in result] == [f"{WEIRD}_lrx-y", f"{WEIRD}_lr-"]
-    assert all(r.skipped for r in run(recorder(), tmp_path / WEIRD, name=WEIRD, keys={"lr": ["x\ny", " "]}))
+    assert [r.run_dir.parents[1] for r in result] == [where] * 2
+    assert [r.run_dir.parent.name for r in result] == [f"{weird_name}_lrx-y", f"{weird_name}_lr-"]
+    assert all(r.skipped for r in run(recorder(), where, name=weird_name, keys=keys))
 
 
 def test_slashes_in_a_name_make_directories_that_are_found_again(data_dir: Path) -> None:
@@ -550,7 +550,12 @@ def test_waiting_before_the_launch_is_announced(
         ("os._exit(0)", "failed", 0, "the process left with exit status 0 before its thunk returned (os._exit(0)?)"),
         ("os._exit(4)", "failed", 4, "the last words"),
         ("os.kill(os.getpid(), 2); time.sleep(9)", "killed", -2, "killed by SIGINT"),
-        ("raise OSError(28, 'No space left on device')", "failed", 1, "OSError: [Errno 28] No space left on device"),
+        (
+            "raise OSError(28, 'No space left on device')",
+            "failed",
+            1,
+            "OSError: [Errno 28] No space left on device (make room, then give the same command again)",
+        ),
         ("1 / 0", "failed", 1, "ZeroDivisionError: division by zero"),
     ],
 )
@@ -666,12 +671,12 @@ assert grid.run("thunk", data_dir=data_dir).ok
 
 
 def test_an_unguarded_script_with_anything_in_it_works(
-    script: Callable[..., Path], data_dir: Path, tmp_path: Path
+    script: Callable[..., Path], run_script: Callable[..., Any], data_dir: Path
 ) -> None:
     script("def double(x):\n    return 2 * x\n", "neighbour.py")
     path = script(UNGUARDED)
     for expected in ("done  ", "done (before)"):
-        ended = run_script(path, str(data_dir), cwd=tmp_path)
+        ended = run_script(path, str(data_dir))
         assert ended.returncode == 0, ended.stderr
         assert ended.stdout.count("top level") == 1
         assert ended.stdout.count(expected) >= 3

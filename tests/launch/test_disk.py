@@ -1,0 +1,87 @@
+"""Full disks: a clear word, and nothing half done."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gridrl import ExperimentFailed, call_experiment
+from gridrl.errors import BackendError, DiskFull
+from gridrl.launch import configuration, scheduler, worker
+from gridrl.launch.lifeline import Lifeline, RunEnd
+from gridrl.log.record import Status, read_status
+from gridrl.utils import files
+from gridrl.utils.files import RunPaths
+
+
+def full(*args: Any, **kwargs: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_launcher_on_a_full_disk_says_so_and_starts_nothing(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "write_atomic", full)
+    monkeypatch.setattr(scheduler, "start", lambda *args, **kwargs: pytest.fail("something was started"))
+    with pytest.raises(DiskFull, match=r"config\.json: the configuration was not written: no space is left"):
+        call_experiment("e", lambda: None, data_dir=data_dir)
+
+
+def test_a_directory_that_cannot_be_made_is_told(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(configuration, "write_json", denied)
+    with pytest.raises(BackendError, match=r"e_s0: the run directory cannot be made: Permission denied\."):
+        call_experiment("e", lambda: None, data_dir=data_dir)
+
+
+def test_a_payload_that_finds_no_room_fails_its_run_alone(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scheduler, "write_payload", full)
+    with pytest.raises(ExperimentFailed) as error:
+        call_experiment("e", lambda: None, data_dir=data_dir)
+    assert str(error.value).startswith("e with seed 0 failed: could not be started: [Errno 28] No space left on device")
+    status = read_status(data_dir / "e" / "e_s0")
+    assert status is not None
+    assert (status.state, status.exit_code) == ("failed", None)
+
+
+def test_a_run_that_finds_no_room_for_its_end_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run's process, by hand: its launcher hears how it ended although nothing can be written."""
+    lifeline = Lifeline()
+    monkeypatch.setattr(worker, "_begin", lambda paths: Status("running"))
+    monkeypatch.setattr(worker, "call_thunk", lambda paths: None)
+    monkeypatch.setattr(worker, "write_atomic", full)
+    monkeypatch.setattr(RunEnd, "from_environment", lambda: RunEnd(os.dup(lifeline.inherited[0])))
+    monkeypatch.setattr(RunEnd, "follow", lambda self: None)
+
+    def no_room(run_dir: Path, status: Status) -> None:
+        raise DiskFull(f"{run_dir}: the state {status.state!r} was not noted")
+
+    monkeypatch.setattr(worker, "write_status", no_room)
+    assert worker.run_alone(RunPaths(tmp_path)) == 1
+    assert lifeline.message() == {"state": "failed", "error": f"DiskFull: {tmp_path}: the state 'done' was not noted"}
+    lifeline.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_launcher_that_cannot_record_an_end_goes_on(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_room(run_dir: Path, status: Status) -> None:
+        raise DiskFull(f"{run_dir}: the state {status.state!r} was not noted")
+
+    monkeypatch.setattr(scheduler, "write_status", no_room)
+
+    def thunk() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ExperimentFailed, match="No space left on device"):
+        call_experiment("e", thunk, data_dir=data_dir)
+    assert "Warning: " in capsys.readouterr().err
+    assert json.loads((data_dir / "e" / "e_s0" / "status.json").read_text())["state"] == "failed"
