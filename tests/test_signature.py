@@ -180,6 +180,8 @@ FILES = {
     "if True:\n    def g(a): ...\nelse:\n    def g(b): ...\n",
     "lab/broken.py": "def f(:\n",
     "lab/latin.py": b"# -*- coding: latin-1 -*-\ndef f(a='\xe9'): ...\n",
+    "lab/fast.cpython-311-x86_64-linux-gnu.so": b"",
+    "lab/fast/__init__.pyi": "def f(a): ...\n",
     "lab/space/inner.py": "def f(inside): ...\n",
     "scripts/my train.py": "from neighbour import shared\nfrom neighbour import Base\nclass Own(Base): ...\n"
     "def train(lr=1e-3, net=Base): ...\n",
@@ -363,7 +365,9 @@ def test_lambdas_and_methods_have_parameters_too(folder: Path, name: str, parame
     assert read_signature(f"lab.algorithm:{name}").names == parameters
 
 
-@pytest.mark.parametrize("asked", ["lab.algorithm:made", "lab.circle:thing", "_thread:start_new_thread"])
+@pytest.mark.parametrize(
+    "asked", ["lab.algorithm:made", "lab.circle:thing", "_thread:exit", "lab.fast:f", "lab.fast.inner:f"]
+)
 def test_what_only_running_the_code_could_tell_takes_anything(folder: Path, asked: str) -> None:
     signature = read_signature(asked)
     assert signature.params == ()

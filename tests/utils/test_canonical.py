@@ -401,7 +401,7 @@ def test_code_defaults_constants_and_names_are_part_of_a_function() -> None:
 def compiled(text: str, file: str, name: str = "f", module: str = "__main__") -> Any:
     """What a script of this text defines under `name`, as a function of its main module."""
     namespace: dict[str, Any] = {"__name__": module, "__builtins__": builtins}
-    types.FunctionType(compile(text, file, "exec"), namespace)()
+    types.FunctionType(compile(text, file, "exec", dont_inherit=True), namespace)()
     return namespace[name]
 
 
@@ -428,6 +428,12 @@ def test_lines_files_and_comments_do_not_matter() -> None:
 def test_a_future_import_and_annotations_do_not_matter() -> None:
     a = compiled("def f(x): return x + 1", "a.py")
     b = compiled("from __future__ import annotations\ndef f(x: Unknown) -> int: return x + 1", "a.py")
+    assert canonical(a) == canonical(b)
+
+
+def test_the_function_around_a_lambda_does_not_matter() -> None:
+    a = compiled("f = lambda x: x + 1", "a.py")
+    b = compiled("def make():\n    return lambda x: x + 1\nf = make()", "a.py")
     assert canonical(a) == canonical(b)
 
 

@@ -66,6 +66,7 @@ class Color(enum.Enum):
         (torch.zeros(50), "tensor-50"),
         (np.array(0.5), "0-5"),
         ({3, 1, 2}, "1-2-3"),
+        (set("hgfedcba"), "a-b-c-d-e-f-g-h"),
         (Color.RED, "color-red"),
         (Path("a/b c"), "a-b-c"),
     ],

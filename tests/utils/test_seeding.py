@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import random
 import subprocess
 import sys
@@ -185,6 +185,19 @@ def test_a_module_that_was_awaited_keeps_its_own_loader(module: str) -> None:
     assert type(loaded.__loader__).__name__ == "SourceFileLoader"
     assert loaded.__spec__ is not None
     assert loaded.__spec__.loader is loaded.__loader__
+
+
+def test_a_loader_that_was_handed_out_earlier_does_not_act_again(module: str) -> None:
+    actions: list[int] = []
+    seeding._on_import(module, lambda loaded: actions.append(1))
+    early = importlib.util.find_spec(module)
+    seeding._on_import(module, lambda loaded: actions.append(2))
+    assert early is not None
+    assert early.loader is not None
+    early.loader.exec_module(importlib.util.module_from_spec(early))
+    assert actions == []
+    importlib.import_module(module)
+    assert actions == [2]
 
 
 def test_a_module_that_is_awaited_in_vain_is_missing_as_ever() -> None:
