@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_runs import MakeRun
+from tests.results.made_runs import MakeRun
 
 
 @pytest.fixture

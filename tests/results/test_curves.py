@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import MakeRun
+from tests.results.made_runs import MakeRun
 
 from gridrl.errors import BadValue
 from gridrl.results.curves import Curve, check_columns, column_of, group, series

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import MakeRun
+from tests.results.made_runs import MakeRun
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from made_runs import MakeRun
+from tests.results.made_runs import MakeRun
 
 from gridrl.errors import BadValue
 from gridrl.log.record import Status, write_status
