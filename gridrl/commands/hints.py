@@ -74,6 +74,8 @@ def _text_hint(text: str, wanted: Wanted) -> str:
         return f" Did you mean {near!r}?"
     if wanted.takes_functions:
         return _reference_hint(text)
+    if text.lstrip("+-").lower() in ("inf", "infinity") and wanted.takes(0.5):
+        return f" Write {'-' if text.startswith('-') else ''}1e999 for infinity."
     return " Write true or false." if str(wanted) == "bool" else ""
 
 

@@ -17,6 +17,11 @@ _OF_THE_LAUNCHER = {"output_dir": "data_dir", "output_fname": "data_dir", "exp_n
 class KnownOptions:
     """The options of one function.
 
+    >>> def train(env_fn, gamma: float = 0.99): ...
+    >>> known = KnownOptions("train", read_signature(train))
+    >>> str(known.wanted("gamma")), known.wanted("gama"), known.nearest("gama")
+    ('float', None, ' Did you mean `--gamma`?')
+
     Args:
         name: what the user calls the function: `ppo`, `my_module:train`; messages use its last part.
         signature: its parameters.

@@ -38,6 +38,11 @@ class _Flag(_Once):
 class CommandParser(argparse.ArgumentParser):
     """An argparse parser whose complaints are gridrl's errors, with near matches.
 
+    >>> parser = CommandParser("walk", "DIR [options]", "Walks.")
+    >>> _ = parser.add_argument("--steps", type=whole_number, default=1)
+    >>> parser.read(["--steps", "3"]).steps
+    3
+
     Args:
         command: the command's name.
         usage: what stands behind the command.

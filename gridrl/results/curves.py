@@ -23,7 +23,7 @@ Series = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Curve:
-    """The runs that are drawn as one curve.
+    """The runs that are drawn as one curve, as `group` puts them together.
 
     Attributes:
         label: its name.

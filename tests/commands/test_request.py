@@ -137,6 +137,8 @@ def test_dicts_inside_keys_pass(known: KnownOptions) -> None:
         ("--grid x", "`--grid`: train has no such option."),
         ("--gamma abc", "`--gamma`: train wants float, got 'abc'."),
         ("--gamma torch.nn.ReLU", "`--gamma`: train wants float, got torch.nn.ReLU."),
+        ("--gamma inf", "`--gamma`: train wants float, got 'inf'. Write 1e999 for infinity."),
+        ("--gamma=-Infinity", "`--gamma`: train wants float, got '-Infinity'. Write -1e999 for infinity."),
         ("--gamma none", "`--gamma`: train wants float, got None."),
         ("--epochs 1.5", "`--epochs`: train wants int, got 1.5."),
         ("--epochs true", "`--epochs`: train wants int, got True."),
