@@ -19,7 +19,7 @@ from gridrl.envs.stepping import Worlds, make_worlds
 from gridrl.envs.wrappers import RewardNormalizer, RunningNormalizer
 from gridrl.log.logger import EpochLogger
 from gridrl.memory.rollout import RolloutStorage
-from gridrl.ops.losses import approx_kl, mean_squared
+from gridrl.ops.losses import approx_kl, approx_kl_k3, mean_squared
 from gridrl.train.callback import Callback
 from gridrl.utils.mpi import mpi_sum, num_procs, proc_id
 from gridrl.utils.seeding import generator, rank_seed, seed_all
@@ -190,10 +190,15 @@ class OnPolicyRun:
         return max(1, minibatch_size // self._ranks)
 
     def kl(self) -> float:
-        """How far the policy has moved since it acted: the mean over all ranks' rows."""
+        """How far the policy has moved since it acted: an estimate of KL(old || new) in nats, over all ranks' rows.
+
+        The estimate cannot be negative. The plain one of the log's column KL can, and after passes over the very
+        actions that it is estimated from it does.
+        """
         batch = self.storage.batch(["obs", "action", "logp"])
         logp, _ = self.networks.actor.look(batch["obs"], batch["action"])
-        (mean,) = mean_over_ranks([float(np.mean(batch["logp"] - logp, dtype=np.float64))], len(logp))
+        kl = approx_kl_k3(torch.from_numpy(logp), torch.from_numpy(batch["logp"]))
+        (mean,) = mean_over_ranks([float(kl)], len(logp))
         return mean
 
     def report(self, epoch: int, updates: Updates) -> None:
@@ -299,7 +304,7 @@ def _identity(algorithm: str, arguments: Mapping[str, Any], worlds: Worlds, rank
     return {
         "algorithm": algorithm,
         "ranks": ranks,
-        "observations": str(worlds.observation.space),
+        "observations": worlds.observation.dim,
         "actions": str(worlds.action_space),
         **{name: convert_json(value) for name, value in arguments.items() if name not in _FREE},
     }

@@ -12,6 +12,7 @@ from gridrl.algos.on_policy import OnPolicyRun, RolloutSource, mean_over_ranks
 from gridrl.errors import BadValue
 from gridrl.nn.actor_critic import MLPActorCritic
 from gridrl.nn.evaluation import Evaluation
+from gridrl.nn.flat import FlatParameters
 from gridrl.ops.losses import approx_kl, clip_fraction, clipped_surrogate, mean_squared
 from gridrl.signature import grows
 from gridrl.train.callback import Callback
@@ -161,16 +162,15 @@ class PolicyLoss(LossCallback):
 class PolicyAndValueLoss(JointLoss):
     """Both losses on a minibatch, whose networks are evaluated together."""
 
-    def __init__(self, policy: PolicyLoss, value: ValueLoss, run: OnPolicyRun) -> None:
-        """Joins the losses of a run's two networks."""
-        super().__init__([policy, value], run.networks.flat, data_group="minibatch")
+    def __init__(self, policy: PolicyLoss, value: ValueLoss, flat: FlatParameters) -> None:
+        """Joins the losses of two networks whose parameters lie in `flat`."""
+        super().__init__([policy, value], flat, data_group="minibatch")
         self.policy = policy
-        self.networks = run.networks.evaluation
 
     def losses(self, obs: Tensor, action: Tensor, logp: Tensor, adv: Tensor, ret: Tensor) -> Sequence[Tensor]:
         """The policy's and the value function's loss."""
         with_entropy = self.policy.ent_coef != 0.0
-        new_logp, entropy, value = self.networks.both(obs, action, with_entropy)
+        new_logp, entropy, value = self.policy.networks.both(obs, action, with_entropy)
         return self.policy.objective(new_logp, entropy, logp, adv), mean_squared(value, ret)
 
 
@@ -227,7 +227,7 @@ class MinibatchUpdates(PPOUpdates):
         self, run: OnPolicyRun, policy: PolicyLoss, value: ValueLoss, passes: int, minibatch_size: int
     ) -> None:
         super().__init__(run, policy, value)
-        self.callbacks: Sequence[Callback] = [PolicyAndValueLoss(policy, value, run)]
+        self.callbacks: Sequence[Callback] = [PolicyAndValueLoss(policy, value, run.networks.flat)]
         self.passes, self.size = passes, run.share_of_rank(minibatch_size)
 
     def batches(self) -> Iterator[Mapping[str, Any]]:

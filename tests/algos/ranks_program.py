@@ -1,0 +1,102 @@
+"""What `test_ranks` runs once, as two MPI ranks: `python -m tests.algos.ranks_program DIRECTORY`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from gridrl.algos.assembly import make_networks
+from gridrl.algos.ppo import PolicyAndValueLoss, PolicyLoss
+from gridrl.errors import CheckpointError
+from gridrl.nn.actor_critic import MLPActorCritic
+from gridrl.train.losses import ValueLoss
+from gridrl.train.trainer import Trainer
+from gridrl.utils.mpi import num_procs, proc_id
+from tests.algos.short_runs import train
+
+RUNS: dict[str, dict[str, Any]] = {
+    "ppo": {
+        "minibatch_size": 64,
+        "num_envs": 2,
+        "steps_per_epoch": 400,
+        "ent_coef": 0.01,
+        "normalize_obs": True,
+        "normalize_reward": True,
+    },
+    "vpg": {"algorithm": "vpg", "env": "Pendulum-v1", "steps_per_epoch": 400},
+}
+
+
+def steps() -> dict[str, Any]:
+    """Parameters and gradient norms after three updates, by both ways to update, from 300 stored rows.
+
+    Two ranks have 130 and 170 of them: not the same number, as where environments were restarted.
+    """
+    rank, ranks = proc_id(), num_procs()
+    rng = np.random.default_rng(0)
+    normal = rng.standard_normal
+    batch = {
+        "obs": normal((300, 3), np.float32),
+        "action": normal((300, 2), np.float32),
+        "logp": normal(300, np.float32) * 0.1 - 3.0,
+        "adv": normal(300, np.float32),
+        "ret": normal(300, np.float32) * 10,
+    }
+    share = slice(0, 300) if ranks == 1 else (slice(0, 130), slice(130, 300))[rank]
+    mine = {name: torch.from_numpy(column[share]) for name, column in batch.items()}
+    found: dict[str, Any] = {}
+    for way in ("apart", "together"):
+        networks = make_networks(
+            MLPActorCritic,
+            {"hidden_sizes": (16, 16)},
+            spaces.Box(-1.0, 1.0, (3,)),
+            spaces.Box(-1.0, 1.0, (2,)),
+            seed=rank,  # all ranks take up the weights of the first
+        )
+        common: dict[str, Any] = {"max_grad_norm": 0.5}
+        policy = PolicyLoss(
+            networks.evaluation,
+            0.2,
+            0.01,
+            9.0,
+            name="policy",
+            optimizer=networks.policy_adam,
+            data_group="policy",
+            **common,
+        )
+        value = ValueLoss(
+            networks.evaluation, name="value", optimizer=networks.value_adam, data_group="value", **common
+        )
+        if way == "apart":
+            Trainer([policy, value], [{"policy": mine, "value": mine, "batch_size": 1}] * 3).train()
+        else:
+            joint = PolicyAndValueLoss(policy, value, networks.flat)
+            Trainer([joint], [{"minibatch": mine, "batch_size": 1}] * 3).train()
+        found[way] = networks.flat.param.tolist()
+        found[way + " norms"] = [policy.grad_norm, value.grad_norm]
+    return found
+
+
+def main(directory: Path) -> None:
+    """Does everything that the tests look at, and leaves it in `directory`."""
+    found = steps()
+    for name, kwargs in RUNS.items():
+        train(directory / f"{name} undisturbed", epochs=3, **kwargs)
+        for epochs in (1, 3):
+            train(directory / f"{name} continued", epochs=epochs, **kwargs)
+    train(directory / "no episode", "vpg", "Pendulum-v1", epochs=1, num_envs=2)
+    try:
+        train(directory / "one rank", "vpg", epochs=3)
+    except CheckpointError as error:
+        found["refused"] = str(error)
+    (directory / f"found{proc_id()}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,177 @@
+"""Going on from a checkpoint equals never having stopped, to the last digit; the time column alone differs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+
+from gridrl.algos.on_policy import OnPolicyRun
+from gridrl.errors import CheckpointError, TrainingShutdownException
+from gridrl.log.progress import read_progress
+from tests.algos.short_runs import Separate, Short, rows
+
+RUNS: dict[str, dict[str, Any]] = {
+    "CartPole, full batch": {},
+    "CartPole, vector, minibatches": {"num_envs": 4, "minibatch_size": 32, "steps_per_epoch": 240},
+    "Pendulum, normalised": {
+        "env": "Pendulum-v1",
+        "normalize_obs": True,
+        "normalize_reward": True,
+        "minibatch_size": 50,
+        "ac_kwargs": {"hidden_sizes": (8,)},
+    },
+    "Pendulum, several": {"env": "Pendulum-v1", "num_envs": 2, "max_grad_norm": 0.5},
+    "vpg": {"algorithm": "vpg", "num_envs": 2},
+    "own networks": {"actor_critic": Separate, "ac_kwargs": {}},
+    "Dict observations": {"env": "gridrl.envs.toy:GridrlSignpost-v0"},
+}
+
+
+@pytest.mark.parametrize("kwargs", RUNS.values(), ids=RUNS)
+def test_two_epochs_continued_to_four_equal_four(short: Short, kwargs: dict[str, Any]) -> None:
+    undisturbed = short("undisturbed", epochs=4, **kwargs)
+    short("continued", epochs=2, **kwargs)
+    continued = short("continued", epochs=4, **kwargs)
+    assert rows(continued) == rows(undisturbed)
+    times = read_progress(continued / "progress.txt")["Time"]
+    assert (times[1:] > times[:-1]).all()
+    models = [torch.load(run / "model" / "model.pt", weights_only=True) for run in (undisturbed, continued)]
+    for name, weights in models[0]["actor_critic"].items():
+        assert torch.equal(weights, models[1]["actor_critic"][name])
+
+
+def stop_before(epoch: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets every run end with `error` when it comes to `epoch`."""
+    collect = OnPolicyRun.collect
+    monkeypatch.setattr(OnPolicyRun, "epochs_begun", 0, raising=False)
+
+    def counted(run: Any) -> None:
+        if run.epochs_begun == epoch:
+            raise error
+        run.epochs_begun += 1
+        collect(run)
+
+    monkeypatch.setattr(OnPolicyRun, "collect", counted)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
+def test_an_interrupted_run_keeps_its_checkpoint_and_goes_on_from_it(
+    short: Short, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    undisturbed = short("undisturbed", epochs=7, save_freq=3)
+    with monkeypatch.context() as patch:
+        stop_before(6, error, patch)
+        with pytest.raises(type(error)):
+            short("interrupted", epochs=7, save_freq=3)
+    interrupted = undisturbed.with_name("interrupted")
+    assert len(rows(interrupted)) == 7
+    assert [path.name for path in (interrupted / "checkpoints").iterdir()] == ["checkpoint_000004.pt"]
+    short("interrupted", epochs=7, save_freq=3)
+    assert rows(interrupted) == rows(undisturbed)
+    cut = (interrupted / "progress.cut.txt").read_text().splitlines()
+    assert [line.partition("\t")[0] for line in cut if line] == ["Epoch", "4", "5"]
+
+
+def test_a_shutdown_ends_the_run_in_order(short: Short, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_before(1, TrainingShutdownException("enough"), monkeypatch)
+    directory = short(epochs=3)
+    assert len(rows(directory)) == 2
+    assert (directory / "checkpoints" / "checkpoint_000001.pt").exists()
+
+
+PROGRAM = """
+import sys
+from gridrl import ppo
+from gridrl.envs.making import env_fn
+
+ppo(env_fn("CartPole-v1"), epochs=int(sys.argv[2]), steps_per_epoch=200, train_pi_iters=4, train_v_iters=4, save_freq=3,
+    ac_kwargs={"hidden_sizes": [8, 8]}, logger_kwargs={"output_dir": sys.argv[1], "quiet": True})
+"""
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path: Path, short: Short) -> None:
+    directory = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(directory), "100000"])
+    try:
+        deadline = time.monotonic() + 100
+        # killed between two checkpoints (after epochs 1, 4, 7, ...), with rows behind the last one
+        while not (directory / "progress.txt").exists() or (len(rows(directory)) - 1) < 12:
+            assert time.monotonic() < deadline, "the run has written no rows"
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait(timeout=60)
+    written = len(rows(directory)) - 1
+    short("killed", epochs=written + 2, save_freq=3)
+    undisturbed = short("undisturbed", epochs=written + 2, save_freq=3)
+    assert rows(directory) == rows(undisturbed)
+    cut = directory / "progress.cut.txt"
+    if (written - 1) % 3:  # rows stood behind the checkpoint
+        assert cut.read_text().startswith("Epoch\t")
+
+
+def test_a_run_that_is_done_is_left_alone(short: Short, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = short(epochs=2)
+    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*.pt")}
+    content = (directory / "progress.txt").read_bytes()
+    short(epochs=2, logger_kwargs={"output_dir": str(directory)})
+    assert "2 epochs are done, nothing is left to do." in capsys.readouterr().out
+    assert (directory / "progress.txt").read_bytes() == content
+    assert {path: path.stat().st_mtime_ns for path in directory.rglob("*.pt")} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ac_kwargs": {"hidden_sizes": (4,)}}, r"ac_kwargs: {'hidden_sizes': \[8, 8\]} there, .*\[4\]} now"),
+        ({"gamma": 0.5}, r"gamma: 0.99 there, 0.5 now"),
+        ({"env": "Acrobot-v1"}, r"observations: 4 there, 6 now; actions: 'Discrete\(2\)' there, 'Discrete\(3\)' now"),
+        ({"algorithm": "vpg"}, "algorithm: 'ppo' there, 'vpg' now"),
+        ({"seed": 3}, "seed: 0 there, 3 now"),
+    ],
+)
+def test_a_checkpoint_of_another_configuration_is_refused(short: Short, change: dict[str, Any], message: str) -> None:
+    directory = short()
+    content = (directory / "progress.txt").read_bytes()
+    with pytest.raises(CheckpointError, match=message):
+        short(epochs=4, **change)
+    assert (directory / "progress.txt").read_bytes() == content
+
+
+def test_a_broken_checkpoint_is_told(short: Short) -> None:
+    directory = short()
+    (directory / "checkpoints" / "checkpoint_000002.pt").write_bytes(b"half a fi")
+    with pytest.raises(CheckpointError, match=r"checkpoint_000002.pt cannot be read: .* Remove it to begin from"):
+        short(epochs=4)
+
+
+class Secret(gym.Wrapper[Any, Any, Any, Any]):
+    """A wrapper whose state nobody knows."""
+
+
+def test_an_environment_of_unknown_state_resumes_at_a_reset_and_says_so(
+    short: Short, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret: dict[str, Any] = {"env_fn": make_secret}
+    directory = short("continued", **secret)
+    short("continued", epochs=4, logger_kwargs={"output_dir": str(directory)}, **secret)
+    assert "resume: inexact." in capsys.readouterr().out
+    undisturbed = short("undisturbed", epochs=4, **secret)
+    assert rows(directory)[:3] == rows(undisturbed)[:3]
+    assert len(rows(directory)) == 5
+    assert rows(directory)[3] != rows(undisturbed)[3]
+
+
+def make_secret() -> Any:
+    """CartPole, wrapped."""
+    return Secret(gym.make("CartPole-v1"))
