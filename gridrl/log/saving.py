@@ -23,9 +23,17 @@ def write_config(path: Path, algorithm: Mapping[str, Any], exp_name: str | None)
     """Adds a part under "algorithm" to a configuration; whatever else stands there is left as it is."""
     known = read_json(path)
     config: dict[str, Any] = known if isinstance(known, dict) else {} if exp_name is None else {"exp_name": exp_name}
-    config["algorithm"] = convert_json(algorithm)
+    config["algorithm"] = convert_json(_without_place(algorithm))
     with told_when_full(path, "the configuration was not written"):
         write_json(path, config)
+
+
+def _without_place(algorithm: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments but for the run's own directory: what a run is does not change when it is moved."""
+    logging = algorithm.get("logger_kwargs")
+    if not isinstance(logging, Mapping):
+        return dict(algorithm)
+    return {**algorithm, "logger_kwargs": {key: value for key, value in logging.items() if key != "output_dir"}}
 
 
 def _is_env(value: Any) -> bool:

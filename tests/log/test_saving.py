@@ -95,6 +95,12 @@ def test_what_the_launcher_wrote_stays(logger: EpochLogger, tmp_path: Path) -> N
     }
 
 
+def test_the_configuration_does_not_say_where_the_run_stands(logger: EpochLogger, tmp_path: Path) -> None:
+    logger.save_config({"logger_kwargs": {"output_dir": str(tmp_path), "exp_name": "moved"}, "lr": 0.1})
+    assert logger.output_dir is not None
+    assert config_of(logger.output_dir)["algorithm"] == {"logger_kwargs": {"exp_name": "moved"}, "lr": 0.1}
+
+
 @pytest.mark.parametrize("broken", ["", "{", "[1]", "null"])
 def test_a_configuration_that_is_none_does_not_stop_a_run(logger: EpochLogger, tmp_path: Path, broken: str) -> None:
     (tmp_path / "run" / "config.json").write_text(broken)
