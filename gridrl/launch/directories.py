@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,9 @@ class Directories:
                 run_dir = self._plain(name, spec.seed)
                 if not self._other_owners(run_dir.parent, spec):
                     break
-            self._note_difference(self._plain(spec.name, spec.seed).parent, run_dir.parent, others[0], config)
+            defaults = {p.name: p.default_text for p in spec.thunk.signature.params if p.default_text is not None}
+            changed = differences(_told_apart(others[0]), _told_apart(config), defaults)
+            self._note(self._plain(spec.name, spec.seed).parent, run_dir.parent, list(changed))
         self._owners.setdefault(run_dir.parent, {}).setdefault(_owner(spec), config)
         return Place(run_dir, name)
 
@@ -149,9 +151,9 @@ class Directories:
         owners = self._owners.get(folder, {})
         return [] if _owner(spec) in owners else list(owners.values())
 
-    def _note_difference(self, folder: Path, new: Path, other: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-        changed = list(differences(_told_apart(other), _told_apart(config))) or ["values that read the same"]
-        note = f"{folder} belongs to other runs ({'; '.join(changed)}): these go to {new}."
+    def _note(self, folder: Path, new: Path, changed: Sequence[str]) -> None:
+        told = "; ".join(changed) or "values that read the same"
+        note = f"{folder} belongs to other runs ({told}): these go to {new}."
         if note not in self.notes:
             self.notes.append(note)
 

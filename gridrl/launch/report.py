@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from gridrl.launch.local import Ending
 from gridrl.launch.order import Plan, PlannedRun
-from gridrl.launch.result import GridResult, RunResult, told_counts
+from gridrl.launch.result import GridResult, RunResult, count_of, told_counts
 from gridrl.utils.console import console, is_terminal, say, warn_line
 
 _COLORS = {"done": "green", "failed": "red", "killed": "red", "timeout": "red", "lost": "yellow", "running": "cyan"}
@@ -29,14 +30,21 @@ def announce(plan: Plan, data_dir: Path) -> None:
     for note in plan.notes:
         warn_line(one_line(note))
     say(f"Data directory: {one_line(data_dir)}")
-    done = sum(run.is_done for run in plan.runs)
-    more = sum(run.place.state == "done" and not run.is_done for run in plan.runs)
-    again = sum(run.place.state not in ("new", "done", "queued") for run in plan.runs)
-    told = {"done already": done, "done, to go on": more, "to be started again": again}
-    counts = "".join(f", {count} {what}" for what, count in told.items() if count)
-    at_once = min(plan.jobs, max(len(plan.runs) - done, 1))
+    counts = Counter(_prospect(run) for run in plan.runs)
+    told = "".join(f", {counts[what]} {what}" for what in (_DONE, _TO_GO_ON, _AGAIN) if counts[what])
     ranks = "1 rank" if plan.num_cpu == 1 else f"{plan.num_cpu} ranks"
-    say(f"{_plural(len(plan.runs), 'run')}{counts}; {at_once} at once (jobs), {ranks} each (num_cpu)")
+    pending = len(plan.runs) - counts[_DONE]
+    how = f"; {min(plan.jobs, pending)} at once (jobs), {ranks} each (num_cpu)" if pending else ""
+    say(f"{count_of(len(plan.runs), 'run')}{told}{how}")
+
+
+_DONE, _TO_GO_ON, _AGAIN, _FIRST = "done already", "done, to go on", "to be started again", "new"
+
+
+def _prospect(run: PlannedRun) -> str:
+    if run.place.state == "done":
+        return _DONE if run.is_done else _TO_GO_ON
+    return _FIRST if run.place.state in ("new", "queued") else _AGAIN
 
 
 class Progress:
@@ -83,6 +91,8 @@ def summarise(result: GridResult, data_dir: Path) -> None:
 
 def _row(run: RunResult, data_dir: Path | None) -> list[str]:
     state = f"{run.state} (before)" if run.skipped else run.state
+    if run.state == "done" and run.elapsed_s is None and not run.skipped:
+        state = "done, goes on"  # of a dry run
     time = "" if run.elapsed_s is None else _seconds(run.elapsed_s)
     last = _cut(run.error or "") if data_dir is None else _below(run.run_dir, data_dir)
     return [one_line(run.name), str(run.seed), state, time, last]
@@ -119,7 +129,3 @@ def _seconds(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,15 +81,17 @@ class GridResult:
         return self.runs[index]
 
     def __repr__(self) -> str:
-        return f"GridResult({_plural(len(self), 'run')}: {told_counts(self.counts())})"
+        return f"GridResult({count_of(len(self), 'run')}: {told_counts(self.counts())})"
 
 
 def told_counts(counts: Mapping[str, int]) -> str:
     """`6 done, 1 failed`, in the order in which people want to know."""
-    order: Sequence[str] = ("done", "skipped", "failed", "killed", "timeout", "running", "queued", "new")
+    order = ("done", "skipped", "failed", "killed", "timeout", "running", "queued", "new")
     states = [*order, *(state for state in counts if state not in order)]
-    return ", ".join(f"{counts[state]} {state}" for state in states if counts.get(state)) or "nothing"
+    words = {"skipped": "done before"}
+    return ", ".join(f"{counts[state]} {words.get(state, state)}" for state in states if counts.get(state)) or "nothing"
 
 
-def _plural(count: int, noun: str) -> str:
+def count_of(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 from gridrl.errors import BackendError, DiskFull, GridRLError
 from gridrl.launch.configuration import queue_run
 from gridrl.launch.local import Ending, Running, start
+from gridrl.launch.mailbox import Mailbox
 from gridrl.launch.order import THREADS, PlannedRun
 from gridrl.launch.payload import write_payload
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.utils.console import warn_line
 
 GRACE_S = 5.0
-"""What a run gets between SIGTERM and SIGKILL when its launcher is interrupted."""
+"""Seconds between SIGTERM and SIGKILL for the runs of a launcher that is interrupted."""
 
 INTERRUPTED = "interrupted"
 
@@ -34,6 +33,16 @@ class Watcher(Protocol):
 
     def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
         """A run has ended, or could not be started."""
+
+
+class _Nobody:
+    """A watcher that is told in vain."""
+
+    def started(self, index: int) -> None:
+        return
+
+    def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
+        return
 
 
 @dataclass(frozen=True)
@@ -56,26 +65,25 @@ class Scheduler:
     """Starts runs in their order, `jobs` at a time; a run that fails does not stop the others.
 
     One thread a slot starts a run's process and waits for it. The thread that called `carry_out` hears of that, and of
-    signals, through a queue. Nothing is polled.
+    signals, through a mailbox. Nothing is polled.
 
     Args:
         runs: what is to be run.
         jobs: how many at once.
         watcher: is told of each start and end.
-        grace_s: seconds that runs get to end by themselves after an interruption.
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], jobs: int, watcher: Watcher, grace_s: float = GRACE_S) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], jobs: int, watcher: Watcher) -> None:
         self._runs = runs
         self._watcher = watcher
-        self._grace_s = grace_s
-        self._events: queue.SimpleQueue[_Started | _Ended | _SlotClosed | signal.Signals] = queue.SimpleQueue()
+        self._events: Mailbox[_Started | _Ended | _SlotClosed] = Mailbox()
         self._waiting = iter(range(len(runs)))
         self._running: dict[int, Running] = {}
         self._lock = threading.Lock()
         self._stopping = False
         self._interrupted_by: signal.Signals | None = None
         self._open_slots = min(jobs, len(runs))
+        self._slots: list[threading.Thread] = []
 
     def carry_out(self) -> None:
         """Runs everything; whatever ends this call early, an interruption too, ends all that it has started.
@@ -88,22 +96,27 @@ class Scheduler:
         """
         for run in self._runs:
             _queue(run)
-        with _signals_to(self._events.put):
+        with contextlib.closing(self._events), self._events.hearing_signals():
             try:
                 self._open()
                 self._listen()
             except BaseException:
-                self._stop(self._grace_s)
+                self._watcher = _Nobody()  # it may be what has failed: standard output that was closed
+                self._stop(GRACE_S)
                 self._listen()
                 raise
+            finally:
+                for slot in self._slots:
+                    slot.join()
         if self._interrupted_by is signal.SIGINT:
             raise KeyboardInterrupt
         if self._interrupted_by is not None:
             raise SystemExit(128 + self._interrupted_by)
 
     def _open(self) -> None:
-        for _ in range(self._open_slots):
-            threading.Thread(target=self._fill_slot, name="gridrl-slot", daemon=True).start()
+        self._slots = [threading.Thread(target=self._fill_slot, daemon=True) for _ in range(self._open_slots)]
+        for slot in self._slots:
+            slot.start()
 
     def _listen(self) -> None:
         """Passes on what happens until every slot has closed."""
@@ -116,7 +129,7 @@ class Scheduler:
             elif isinstance(event, _Ended):
                 self._conclude(event)
             else:
-                self._stop(0.0 if self._interrupted_by else self._grace_s)
+                self._stop(0.0 if self._interrupted_by else GRACE_S)
                 self._interrupted_by = self._interrupted_by or event
 
     def _conclude(self, event: _Ended) -> None:
@@ -133,7 +146,7 @@ class Scheduler:
             self._stopping = True
             running = list(self._running.values())
         for run in running:
-            threading.Thread(target=run.end, args=(grace_s,), name="gridrl-end", daemon=True).start()
+            threading.Thread(target=run.end, args=(grace_s,), daemon=True).start()
 
     def _fill_slot(self) -> None:
         """One slot's life: the next waiting run, until none is left or the launcher stops."""
@@ -161,8 +174,9 @@ class Scheduler:
                 streams = len(self._runs) == 1
                 running = start(run.paths, run.spec.num_cpu, threads=THREADS, streams=streams)
                 self._running[index] = running
-        except (GridRLError, OSError) as error:
-            return Ending("failed", None, f"could not be started: {error}")
+        except Exception as error:
+            kind = "" if isinstance(error, (GridRLError, OSError)) else f"{type(error).__name__}: "
+            return Ending("failed", None, f"could not be started: {kind}{error}")
         self._events.put(_Started(index))
         ending = running.wait()
         with self._lock:
@@ -198,27 +212,3 @@ def _record(run: PlannedRun, ending: Ending) -> None:
         write_status(run.paths.root, status)
     except OSError as error:
         warn_line(str(error))
-
-
-@contextlib.contextmanager
-def _signals_to(put: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Hands Ctrl-C, SIGTERM and SIGHUP over to `put` while the block runs, instead of breaking it off anywhere.
-
-    Only the main thread can ask for that, and only where nobody else has decided what these signals do.
-    """
-
-    def hear(signum: int, frame: FrameType | None) -> None:
-        put(signal.Signals(signum))
-
-    usual = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
-    ours: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        known = {getattr(signal, name): handler for name, handler in usual.items() if hasattr(signal, name)}
-        ours = {signum: handler for signum, handler in known.items() if signal.getsignal(signum) is handler}
-    try:
-        for signum in ours:
-            signal.signal(signum, hear)
-        yield
-    finally:
-        for signum, handler in ours.items():
-            signal.signal(signum, handler)

@@ -115,13 +115,20 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """What has changed from one nested dict to another: `gamma: 0.99 -> 0.9`, one text per key."""
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], defaults: Mapping[str, str]) -> Iterator[str]:
+    """What has changed from one nested dict to another: `gamma: 0.99 -> 0.9`, one text per key.
+
+    Args:
+        old: what was.
+        new: what is.
+        defaults: what holds where a key is not given, as far as that is known.
+    """
     before, after = dict(_leaves(old)), dict(_leaves(new))
     for key in sorted(before.keys() | after.keys()):
         first, second = before.get(key, _NOT_GIVEN), after.get(key, _NOT_GIVEN)
         if first != second or type(first) is not type(second):
-            yield f"{key}: {_shown(first)} -> {_shown(second)}"
+            default = f"{defaults[key]} by default" if key in defaults else "not given"
+            yield " -> ".join([f"{key}: {_shown(first, default)}", _shown(second, default)])
 
 
 _NOT_GIVEN = object()
@@ -135,8 +142,8 @@ def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", inner
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, default: str) -> str:
     if value is _NOT_GIVEN:
-        return "not given"
+        return default
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

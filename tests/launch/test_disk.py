@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,14 @@ from gridrl.launch.lifeline import Lifeline, RunEnd
 from gridrl.log.record import Status, read_status
 from gridrl.utils import files
 from gridrl.utils.files import RunPaths
+
+
+@pytest.fixture
+def _signals_as_before() -> Iterator[None]:
+    """A run's process changes what SIGTERM does; played in this process, that must not last."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def full(*args: Any, **kwargs: Any) -> None:
@@ -51,6 +61,7 @@ def test_a_payload_that_finds_no_room_fails_its_run_alone(
     assert (status.state, status.exit_code) == ("failed", None)
 
 
+@pytest.mark.usefixtures("_signals_as_before")
 def test_a_run_that_finds_no_room_for_its_end_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run's process, by hand: its launcher hears how it ended although nothing can be written."""
     lifeline = Lifeline()

@@ -21,6 +21,9 @@ from gridrl.utils.processes import process_identity
 LAUNCHER = """
 import sys, time
 from gridrl import ExperimentGrid
+from gridrl.launch import scheduler
+
+scheduler.GRACE_S = 300.0  # longer than any test waits
 
 def train(how, lr, logger_kwargs):
     import os, signal
@@ -106,12 +109,10 @@ def test_ctrl_c_ends_the_running_ones_and_starts_no_more(path: Path, data_dir: P
 def test_a_second_ctrl_c_does_not_wait(path: Path, data_dir: Path) -> None:
     with launcher(path, data_dir, "stubborn") as process:
         pids = [pid_of(data_dir, lr) for lr in (1, 2)]
-        started = time.monotonic()
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
-    assert time.monotonic() - started < 5, "the grace of 5 s was not waited for"
     assert [process_identity(pid) for pid in pids] == [None, None]
     assert status_of(data_dir, 2)["signal"] == signal.SIGKILL
     assert status_of(data_dir, 2)["state"] == "killed"

@@ -77,7 +77,7 @@ def test_reading_goes_to_where_it_was_written(tmp_path: Path, monkeypatch: pytes
     ("payload", "told"),
     [
         (Payload("json:dumps", {"ac_kwargs": {"lock": threading.Lock()}}), "`ac_kwargs:lock` cannot be pickled"),
-        (Payload("json:dumps", {"rows": [1, (x for x in ())]}), "`rows:1` cannot be pickled"),
+        (Payload("json:dumps", {"rows": [1, (x for x in [1])]}), "`rows:1` cannot be pickled"),
         (Payload("json:dumps", environment=("E-v0", {"lock": threading.Lock()})), "`env_kwargs:lock` cannot be"),
     ],
 )

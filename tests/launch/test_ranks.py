@@ -49,6 +49,7 @@ def test_every_rank_calls_the_thunk_and_rank_0_is_shown(data_dir: Path, capfd: p
         ("os.kill(os.getpid(), 9)", "killed", -9, "rank 1 killed by signal 9 (SIGKILL)"),
     ],
 )
+@pytest.mark.timeout(60)
 def test_a_rank_that_breaks_off_ends_the_run_and_is_named(
     data_dir: Path, how: str, state: str, exit_code: int, reason: str
 ) -> None:
@@ -64,12 +65,10 @@ def test_a_rank_that_breaks_off_ends_the_run_and_is_named(
             exec(how, {"os": os, "sys": sys})
         print("rank 0 waits", flush=True)
         barrier()
-        time.sleep(60)
+        time.sleep(600)
 
-    started = time.monotonic()
     with pytest.raises(ExperimentFailed) as error:
         call_experiment("bad", thunk, num_cpu=2, data_dir=data_dir, how=how)
-    assert time.monotonic() - started < 30  # 60 s is what the other rank would sleep
     failed = error.value
     assert (failed.rank, failed.exit_code) == (1, exit_code)
     assert f"bad with seed 0 {state} (exit status {exit_code}): {reason}\n" in str(failed)

@@ -122,10 +122,11 @@ def test_a_run_has_grown_when_it_is_to_go_further(old: dict[str, Any], new: dict
 
 def test_differences_name_the_key_with_both_values() -> None:
     old = {"gamma": 0.99, "net": {"sizes": [64], "act": "tanh"}, "same": 1, "kind": 1}
-    new = {"gamma": 0.9, "net": {"sizes": [32]}, "same": 1, "kind": 1.0}
-    assert list(differences(old, new)) == [
+    new = {"gamma": 0.9, "net": {"sizes": [32]}, "same": 1, "kind": 1.0, "lam": 0.9}
+    assert list(differences(old, new, {"gamma": "0.5", "lam": "0.97"})) == [
         "gamma: 0.99 -> 0.9",
         "kind: 1 -> 1.0",
+        "lam: 0.97 by default -> 0.9",
         "net:act: 'tanh' -> not given",
         "net:sizes: [64] -> [32]",
     ]
