@@ -80,7 +80,7 @@ def make_networks(
     _check_interface(module, actor_critic)
     module.to(_device(device))
     flat = FlatParameters([module.pi, module.v])
-    for tensor in (flat.param, *module.buffers()):
+    for tensor in module.state_dict().values():
         broadcast(tensor)
     shape = obs_shape(module, observation_space)
     return Networks(

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from gridrl.algos.assembly import Factor, check_arguments, local_steps, lr_factor, make_networks
@@ -288,7 +289,7 @@ def _collector(
     normalizers: Mapping[str, Any],
 ) -> RolloutCollector:
     steps = local_steps(given.steps_per_epoch, ranks, given.num_envs)
-    discrete = hasattr(worlds.action_space, "n")
+    discrete = isinstance(worlds.action_space, spaces.Discrete)
     storage = RolloutStorage(
         steps,
         given.num_envs,

@@ -19,6 +19,8 @@ Array: TypeAlias = npt.NDArray[np.float32]
 NumpyActivation: TypeAlias = Callable[[Array], Any]
 TorchActivation: TypeAlias = Callable[[Tensor], Tensor]
 
+# More rows than these are evaluated in parts, whose activations stay in the cache.
+_ROWS = 2048
 # Where numpy's tanh, which is seven times faster, outweighs the cost of a Python function in the graph.
 _LARGE = 12_288
 
@@ -145,7 +147,7 @@ def forward(layers: Sequence[PlainLayer], x: Tensor) -> Tensor:
 class NumpyMLP:
     """A plain MLP evaluated by numpy on the memory of its torch parameters: no copies, always the newest weights.
 
-    The arrays that it returns are its own and are overwritten by the next call with the same number of rows.
+    The arrays that it returns are its own, and the next call overwrites them.
     """
 
     def __init__(self, layers: Sequence[PlainLayer]) -> None:
@@ -155,7 +157,8 @@ class NumpyMLP:
             for layer in layers
         ]
         self._vectors = [(w, b, f, np.empty(len(b), np.float32)) for w, b, f in self._layers]
-        self._rows: dict[int, list[tuple[Array, Array, NumpyActivation, Array]]] = {}
+        self._matrices: list[tuple[Array, Array, NumpyActivation, Array]] = []
+        self._make_room(rows=1)
 
     def one(self, x: Array) -> Array:
         """One input [inputs] -> [outputs]."""
@@ -168,13 +171,25 @@ class NumpyMLP:
 
     def batch(self, x: Array) -> Array:
         """Rows [B, inputs] -> [B, outputs]."""
-        plan = self._rows.get(len(x))
-        if plan is None:
-            plan = [(w.T, b, f, np.empty((len(x), len(b)), np.float32)) for w, b, f in self._layers]
-            self._rows = {len(x): plan} if len(self._rows) > 4 else {**self._rows, len(x): plan}
-        for weight, bias, activate, out in plan:
+        if len(x) <= _ROWS:
+            return self._few(x)
+        outputs = len(self._layers[-1][1])
+        whole = np.empty((len(x), outputs), np.float32)
+        for begin in range(0, len(x), _ROWS):
+            whole[begin : begin + _ROWS] = self._few(x[begin : begin + _ROWS])
+        return whole
+
+    def _few(self, x: Array) -> Array:
+        rows = len(x)
+        if rows > len(self._matrices[0][3]):
+            self._make_room(rows)
+        for weight, bias, activate, room in self._matrices:
+            out = room[:rows]
             np.dot(x, weight, out)
             out += bias
             activate(out)
             x = out
         return x
+
+    def _make_room(self, rows: int) -> None:
+        self._matrices = [(w.T, b, f, np.empty((rows, len(b)), np.float32)) for w, b, f in self._layers]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gridrl.ops.shapes import has_rank, same_shape
 
@@ -53,9 +54,9 @@ def clipped_surrogate(
         ShapeError: if the shapes differ.
     """
     same_shape("logp, logp_old, adv", logp, logp_old, adv)
-    ratio = torch.exp(logp - logp_old)
-    clipped = torch.clamp(ratio, 1.0 - clip_ratio, 1.0 + clip_ratio)
-    return -weighted_mean(torch.minimum(ratio * adv, clipped * adv), weight)
+    # min(r A, clip(r) A) = min(r A, A + clip_ratio |A|), in half the operations
+    gained = torch.exp(logp - logp_old) * adv
+    return -weighted_mean(torch.clamp(gained, max=adv + clip_ratio * adv.abs()), weight)
 
 
 def policy_gradient(logp: Tensor, adv: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -85,6 +86,8 @@ def mean_squared(value: Tensor, ret: Tensor, weight: Tensor | None = None) -> Te
         ShapeError: if the shapes differ; `[B]` against `[B, 1]` does.
     """
     same_shape("value, ret", value, ret)
+    if weight is None:
+        return functional.mse_loss(value, ret)
     error = value - ret
     return weighted_mean(error * error, weight)
 
@@ -101,7 +104,7 @@ def categorical_logp(logits: Tensor, action: Tensor) -> Tensor:
     """
     has_rank("logits", 2, logits)
     same_shape("logits of one action, action", logits[:, 0], action)
-    return torch.log_softmax(logits, 1).gather(1, action.unsqueeze(1)).squeeze(1)
+    return -functional.cross_entropy(logits, action, reduction="none")
 
 
 def categorical_entropy(logits: Tensor, weight: Tensor | None = None) -> Tensor:

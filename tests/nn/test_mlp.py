@@ -47,10 +47,10 @@ def test_a_numpy_mlp_evaluates_batches_of_many_sizes() -> None:
     layers = plain_layers(net)
     assert layers is not None
     fast = NumpyMLP(layers)
-    x = np.ones((20, 2), np.float32)
-    expected = net(torch.ones(1, 2)).item()
-    for size in range(1, 20):
-        assert fast.batch(x[:size])[:, 0] == pytest.approx(np.full(size, expected), abs=1e-6)
+    x = np.random.default_rng(0).standard_normal((5000, 2), np.float32)
+    expected = net(torch.from_numpy(x)).detach().numpy()
+    for size in (3, 20, 1, 5000, 2048, 2049, 7):
+        assert fast.batch(x[:size]) == pytest.approx(expected[:size], abs=1e-6)
 
 
 class Own(nn.Linear):
