@@ -52,6 +52,7 @@ class Interface:
         self._all = list(signature.params) if signature else []
         self._by_name = {p.name: p for p in self._all if _is_by_keyword(p)}
         self._takes_more = signature is None or signature.has_var_keyword
+        self._builders: dict[object, Signature | None] = {}
 
     def takes(self, name: str) -> bool:
         """Whether the thunk can be called with this keyword."""
@@ -139,26 +140,27 @@ class Interface:
         if key not in self._by_name or maker not in self._by_name:
             return None
         target = given.get(maker, self._by_name[maker].default_target)
-        signature = _signature_of(target)
+        signature = self._signature_of(target)
         if signature is None or signature.has_var_keyword:
             return None
         # what has no default (the spaces of a network) is handed over by the algorithm
         optional = {p.name: p for p in signature.params if _is_by_keyword(p) and p.default is not REQUIRED}
         return signature.name, optional
 
+    def _signature_of(self, target: Any) -> Signature | None:
+        """The signature of a class, a function or a "module:name"; None where it cannot be read from here."""
+        key = target if isinstance(target, str) else id(target)
+        if key not in self._builders:
+            is_readable = callable(target) or (isinstance(target, str) and ":" in target)
+            try:
+                self._builders[key] = read_signature(target) if is_readable else None
+            except GridRLError:
+                self._builders[key] = None
+        return self._builders[key]
+
 
 def _is_by_keyword(parameter: Parameter) -> bool:
     return parameter.kind != inspect.Parameter.POSITIONAL_ONLY
-
-
-def _signature_of(target: Any) -> Signature | None:
-    """The signature of a class, a function or a "module:name"; None where it cannot be read from here."""
-    if not (callable(target) or (isinstance(target, str) and ":" in target)):
-        return None
-    try:
-        return read_signature(target)
-    except GridRLError:
-        return None
 
 
 def _misfit(key: str, value: Any, annotation: str | None) -> Iterator[str]:

@@ -30,6 +30,7 @@ class CheckedRun:
         name: its name as asked for.
         variant: its hyperparameters as typed.
         thunk: what it calls.
+        interface: what the thunk takes.
         rest: the variant without the key that names the thunk; each reference knows what it stands for.
         env_spec: how its environment is registered, where this process has done that.
     """
@@ -37,13 +38,9 @@ class CheckedRun:
     name: str
     variant: Mapping[str, Any]
     thunk: Thunk
+    interface: Interface
     rest: Mapping[str, Any]
     env_spec: Any = None
-
-    @property
-    def interface(self) -> Interface:
-        """What the thunk takes."""
-        return Interface(self.thunk.label, self.thunk.signature)
 
     @property
     def env_name(self) -> str | None:
@@ -104,7 +101,7 @@ def check_runs(order: Order) -> list[CheckedRun]:
         GridRLError: all faults at once. An unknown thunk is told first: without it nothing else can be checked.
     """
     faults = _Faults()
-    thunks: dict[int, Thunk] = {}
+    thunks: dict[int, tuple[Thunk, Interface]] = {}
     found = [faults.catch(_split, order.thunk, name, variant, thunks) for name, variant in order.variants]
     faults.raise_if_any()
     runs = [run for run in found if run is not None]
@@ -113,14 +110,14 @@ def check_runs(order: Order) -> list[CheckedRun]:
             faults.add(kind, message)
         faults.catch(check_seed, run.rest.get(SEED, 0))
     runs = _resolved(runs, faults)
-    for payload in (*(Payload(thunk.target) for thunk in thunks.values()), *(Payload("", run.rest) for run in runs)):
+    for payload in (*(Payload(thunk.target) for thunk, _ in thunks.values()), *(Payload("", run.rest) for run in runs)):
         faults.catch(pickled, payload)
     faults.raise_if_any()
     return runs
 
 
-def _split(thunk: Any, name: str, variant: Mapping[str, Any], thunks: dict[int, Thunk]) -> CheckedRun:
-    """A variant with what it calls, which one of its own keys may say."""
+def _split(thunk: Any, name: str, variant: Mapping[str, Any], thunks: dict[int, tuple[Thunk, Interface]]) -> CheckedRun:
+    """A variant with what it calls, which one of its own keys may say; each thunk is read once."""
     rest = dict(variant)
     if isinstance(thunk, str) and ":" not in thunk:
         if thunk not in variant:
@@ -130,8 +127,9 @@ def _split(thunk: Any, name: str, variant: Mapping[str, Any], thunks: dict[int, 
             )
         thunk = rest.pop(thunk)
     if id(thunk) not in thunks:  # `variant` keeps it alive
-        thunks[id(thunk)] = read_thunk(_with_colon(thunk.path) if isinstance(thunk, Reference) else thunk)
-    return CheckedRun(name, variant, thunks[id(thunk)], rest)
+        read = read_thunk(_with_colon(thunk.path) if isinstance(thunk, Reference) else thunk)
+        thunks[id(thunk)] = (read, Interface(read.label, read.signature))
+    return CheckedRun(name, variant, *thunks[id(thunk)], rest)
 
 
 def _with_colon(path: str) -> str:

@@ -37,6 +37,8 @@ def test_every_rank_calls_the_thunk_and_rank_0_is_shown(data_dir: Path, capfd: p
     assert status is not None
     assert (status.state, status.attempt) == ("done", 1)
     assert status.pid is not None
+    assert status.cpu_s is not None
+    assert status.cpu_s > 0
     assert call_experiment("two", thunk, seed=3, num_cpu=2, data_dir=data_dir, lr=0.5).skipped
 
 
