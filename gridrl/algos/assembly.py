@@ -114,6 +114,8 @@ def _check_interface(module: Any, actor_critic: Callable[..., Any]) -> None:
                 f"actor_critic={getattr(actor_critic, '__name__', actor_critic)}: it has no module {name!r}; see "
                 "gridrl.nn.actor_critic.MLPActorCritic for what is needed."
             )
+    if plain_parts(module) is None and not callable(getattr(module, "act", None)):
+        raise BadValue(f"actor_critic={getattr(actor_critic, '__name__', actor_critic)}: it has no method 'act'.")
 
 
 def _device(name: str) -> torch.device:

@@ -75,12 +75,12 @@ class LoadedPolicy:
             action = self._actor.best(seen[None])[0]
         else:
             noise = self._actor.draw(np.random.default_rng() if rng is None else rng, 1)
-            action = self._actor.batch(seen[None], noise)[0]
+            action = self._actor.one(seen, None if noise is None else noise[0])
         if isinstance(self._action_space, spaces.Discrete):
             return int(action) + int(self._action_space.start)
         assert isinstance(self._action_space, spaces.Box)
         space = self._action_space
-        clipped: npt.NDArray[Any] = np.clip(action.reshape(space.shape), space.low, space.high).astype(space.dtype)
+        clipped: npt.NDArray[Any] = np.clip(np.reshape(action, space.shape), space.low, space.high).astype(space.dtype)
         return clipped
 
     def make_env(self, **kwargs: Any) -> gym.Env[Any, Any]:
@@ -115,6 +115,7 @@ def load(
     state = _saved(paths, itr)
     module = _networks(algorithm, observation_space, action_space, paths)
     _fit(module, state["actor_critic"], paths)
+    module.eval()
     normalizer = None
     if "obs_normalizer" in state:
         normalizer = RunningNormalizer(tuple(state["obs_normalizer"]["mean"].shape))

@@ -160,6 +160,7 @@ class OnPolicyRun:
         """
         first, self._elapsed_before = self.state.restore()
         total = self.settings.epochs
+        self._tell_rounding()
         if first:
             done = f"{self.logger.output_dir}: {first} epochs are done"
             self.logger.log(f"{done}, going on to {total}." if first < total else f"{done}, nothing is left to do.")
@@ -172,6 +173,19 @@ class OnPolicyRun:
                 # the model first: what the last checkpoint says is done is not done again
                 self.logger.save_state({"epoch": epoch})
                 self.state.save(epoch + 1, self._elapsed())
+
+    def _tell_rounding(self) -> None:
+        asked, done = self.settings.steps_per_epoch, self._steps_per_epoch
+        if asked != done:
+            self.logger.log(
+                f"steps_per_epoch={asked} is no multiple of {self._ranks} rank(s) x {self.storage.num_envs} "
+                f"environment(s): an epoch has {done} steps.",
+                color="yellow",
+            )
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return self.storage.num_steps * self.storage.num_envs * self._ranks
 
     def collect(self) -> None:
         """Fills the storage with a rollout of the newest policy, and notes its episodes and values for the log."""
@@ -209,7 +223,7 @@ class OnPolicyRun:
         log("EpRet", with_min_and_max=True)
         log("EpLen", average_only=True)
         log("VVals", with_min_and_max=True)
-        log("TotalEnvInteracts", (epoch + 1) * self.storage.num_steps * self.storage.num_envs * self._ranks)
+        log("TotalEnvInteracts", (epoch + 1) * self._steps_per_epoch)
         for name, value in self._measured(updates).items():
             log(name, value)
         log("Time", self._elapsed())

@@ -22,7 +22,6 @@ from gridrl.train.trainer import Trainer
 
 # Passes stop where the policy has moved further than this many times target_kl, as in Spinning Up.
 _KL_MARGIN = 1.5
-_DEFAULT_V_ITERS = 80
 
 
 @grows("epochs")
@@ -38,7 +37,7 @@ def ppo(
     pi_lr: float = 3e-4,
     vf_lr: float = 1e-3,
     train_pi_iters: int = 80,
-    train_v_iters: int = _DEFAULT_V_ITERS,
+    train_v_iters: int = 80,
     lam: float = 0.97,
     max_ep_len: int = 1000,
     target_kl: float | None = 0.01,
@@ -65,7 +64,8 @@ def ppo(
         actor_critic: class of the networks, with the interface of MLPActorCritic.
         ac_kwargs: keyword arguments of actor_critic, such as hidden_sizes and activation.
         seed: of everything random; MPI rank r adds 10000 r.
-        steps_per_epoch: environment steps per epoch, summed over environments and MPI ranks.
+        steps_per_epoch: environment steps per epoch, summed over environments and MPI ranks; of several environments,
+            a step that only starts an episode again counts too.
         epochs: epochs to train, one row of progress.txt each; a finished run goes on when it is raised.
         gamma: discount per environment step, in [0, 1].
         clip_ratio: how far the probability ratio may move before its gradient is cut off, in (0, 1).
@@ -78,15 +78,15 @@ def ppo(
         target_kl: updates of an epoch stop when the mean KL divergence from the old policy exceeds 1.5 times this, in
             nats; None for no stop.
         logger_kwargs: keyword arguments of EpochLogger: output_dir, exp_name, log. A run whose directory holds a
-            checkpoint goes on from it.
+            checkpoint goes on from it, and equals in the end one that was never interrupted.
         save_freq: epochs between two saved models and checkpoints; the last epoch is always saved.
         num_envs: environments per MPI rank, stepped together.
         minibatch_size: None for updates on the whole rollout at once; a number for shuffled minibatches of so many
             steps, summed over MPI ranks.
         ent_coef: weight of the policy's entropy in its objective.
         max_grad_norm: longest gradient of each network (L2 norm) that is left as it is; None for no limit.
-        lr_schedule: None for constant learning rates, linear for a fall to 0 over all epochs, or a function that
-            gives a factor for each epoch.
+        lr_schedule: None for constant learning rates, linear for a fall to 0 over all epochs (raising epochs later
+            stretches the rest of it), or a function that gives a factor for each epoch.
         normalize_obs: whether observations are shifted and scaled by their running mean and deviation.
         normalize_reward: whether rewards are scaled by the running deviation of their discounted sum.
         device: where to learn, cpu or cuda; acting goes on on the CPU.
@@ -96,7 +96,7 @@ def ppo(
         CheckpointError: if the directory's checkpoint belongs to another configuration.
     """
     arguments = dict(locals())
-    if minibatch_size is not None and train_v_iters != _DEFAULT_V_ITERS:
+    if minibatch_size is not None and train_v_iters != 80:  # the default: it was given
         raise BadValue(
             "train_v_iters has no meaning with minibatch_size, where train_pi_iters counts passes in which both "
             "networks step together: leave one of the two out."

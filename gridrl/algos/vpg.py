@@ -54,7 +54,8 @@ def vpg(
         actor_critic: class of the networks, with the interface of MLPActorCritic.
         ac_kwargs: keyword arguments of actor_critic, such as hidden_sizes and activation.
         seed: of everything random; MPI rank r adds 10000 r.
-        steps_per_epoch: environment steps per epoch, summed over environments and MPI ranks.
+        steps_per_epoch: environment steps per epoch, summed over environments and MPI ranks; of several environments,
+            a step that only starts an episode again counts too.
         epochs: epochs to train, one row of progress.txt each; a finished run goes on when it is raised.
         gamma: discount per environment step, in [0, 1].
         pi_lr: learning rate of the policy's Adam.
@@ -63,13 +64,13 @@ def vpg(
         lam: lambda of generalised advantage estimation, in [0, 1].
         max_ep_len: steps after which an episode is cut; its last value is bootstrapped.
         logger_kwargs: keyword arguments of EpochLogger: output_dir, exp_name, log. A run whose directory holds a
-            checkpoint goes on from it.
+            checkpoint goes on from it, and equals in the end one that was never interrupted.
         save_freq: epochs between two saved models and checkpoints; the last epoch is always saved.
         num_envs: environments per MPI rank, stepped together.
         ent_coef: weight of the policy's entropy in its objective.
         max_grad_norm: longest gradient of each network (L2 norm) that is left as it is; None for no limit.
-        lr_schedule: None for constant learning rates, linear for a fall to 0 over all epochs, or a function that
-            gives a factor for each epoch.
+        lr_schedule: None for constant learning rates, linear for a fall to 0 over all epochs (raising epochs later
+            stretches the rest of it), or a function that gives a factor for each epoch.
         normalize_obs: whether observations are shifted and scaled by their running mean and deviation.
         normalize_reward: whether rewards are scaled by the running deviation of their discounted sum.
         device: where to learn, cpu or cuda; acting goes on on the CPU.

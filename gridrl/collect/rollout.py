@@ -30,7 +30,6 @@ class RolloutCollector:
 
     Attributes:
         storage: what the last rollout gave; all ranks' environments together are one batch.
-        entropy: the policy's mean entropy in the last rollout, in nats, on this rank.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class RolloutCollector:
             reward_normalizer: scales what advantages are made of; learns from it.
         """
         self.storage = storage
-        self.entropy = float("nan")
         self._worlds, self._actor, self._rng = worlds, actor, rng
         self._gamma, self._lam = gamma, lam
         self._shared, self._rewards = obs_normalizer, reward_normalizer
@@ -77,7 +75,7 @@ class RolloutCollector:
         if self._rewards is not None:
             self._scale_rewards(self._rewards)
         size = storage.num_steps * storage.num_envs
-        logp, self.entropy = self._actor.look(seen[:size], storage.action.reshape(size, *storage.action.shape[2:]))
+        logp, _ = self._actor.look(seen[:size], storage.action.reshape(size, *storage.action.shape[2:]))
         storage.finish(self._actor.value(seen), self._gamma, self._lam, logp)
         return self._worlds.finished_episodes()
 

@@ -41,7 +41,8 @@ class MLPActorCritic(nn.Module):
 
     Discrete actions get a softmax policy, Box actions a Gaussian one. A class of your own serves too: it is called with
     the two spaces and `ac_kwargs`, has modules `pi` (`pi(obs, act)` gives a distribution with `entropy()` and the
-    log-probabilities [B]) and `v` (`v(obs)` gives [B]) without shared parameters, and a method `act(obs)`.
+    log-probabilities [B]) and `v` (`v(obs)` gives [B]) without shared parameters, and a method `act(obs)` for one
+    observation and for many. Its observations are flat vectors, but those of a Box keep their shape.
 
     Attributes:
         pi: the policy, `MLPCategoricalActor` or `MLPGaussianActor`.

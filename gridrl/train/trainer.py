@@ -70,6 +70,7 @@ class Trainer:
         self._batch_size_key = batch_size_key
         self._bound: dict[tuple[str, int], Call] | None = None
         self._groups: tuple[str, ...] = ()
+        self._declared: set[str] = set()
         self._plans: dict[tuple[bool, ...], list[tuple[Callback, Call]]] = {}
         self._cyclic = [callback for callback in self.callbacks if callback.cycle]
 
@@ -131,6 +132,7 @@ class Trainer:
         self._check_batch_size(batch)
         names = Names(set(self.state), _names_in_groups(self.dataloader, batch), self._providers())
         self._groups = tuple(names.groups)
+        self._declared = set(getattr(self.dataloader, "data_groups", ()))
         for callback in self.callbacks:
             self._check_group(callback, names)
         bound, provided = {}, set()
@@ -167,6 +169,12 @@ class Trainer:
     def _plan(self, present: tuple[bool, ...]) -> list[tuple[Callback, Call]]:
         """The calls of one update for batches that hold the groups marked in `present`."""
         missing = {group for group, is_there in zip(self._groups, present, strict=True) if not is_there}
+        for callback in self.callbacks:
+            if callback.data_group in missing - self._declared:
+                raise BindingError(
+                    f"{callback.name} reads the data group {callback.data_group!r}, which earlier batches had and this "
+                    "one lacks. A source whose batches hold different groups declares them in `data_groups`."
+                )
         bound = self._bound or {}
         return [
             (callback, bound[hook, place])

@@ -268,7 +268,37 @@ def test_the_documented_defaults() -> None:
         "save_freq": 10,
         "num_envs": 1,
     }
-    ppo_defaults = {parameter.name: parameter.default for parameter in read_signature(ppo).params}
-    vpg_defaults = {parameter.name: parameter.default for parameter in read_signature(vpg).params}
+    ppo_defaults = {parameter.name: parameter.default for parameter in read_signature("gridrl.algos.ppo:ppo").params}
+    vpg_defaults = {parameter.name: parameter.default for parameter in read_signature("gridrl.algos.vpg:vpg").params}
     assert documented.items() <= vpg_defaults.items()
     assert {**documented, "clip_ratio": 0.2, "train_pi_iters": 80, "target_kl": 0.01}.items() <= ppo_defaults.items()
+
+
+def test_an_epoch_is_never_longer_than_asked_and_the_difference_is_told(
+    short: Short, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    directory = short(num_envs=3, logger_kwargs={"output_dir": str(tmp_path / "run")})
+    assert read_progress(directory / "progress.txt")["TotalEnvInteracts"].tolist() == [198, 396]
+    assert "steps_per_epoch=200 is no multiple of 1 rank(s) x 3 environment(s): an epoch has 198 steps." in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_gpu_is_used_where_there_is_one_and_missed_aloud_where_there_is_none(short: Short) -> None:
+    if torch.cuda.is_available():
+        for name, more in (("plain", {}), ("own", {"actor_critic": SeparateOnGPU, "ac_kwargs": {}})):
+            short(name, device="cuda", epochs=1, **more)
+            continued = read_progress(short(name, device="cuda", **more) / "progress.txt")
+            assert continued["DeltaLossV"][1] < 0
+    else:
+        with pytest.raises(
+            BadValue, match=r"device='cuda': this machine has no GPU that torch can use\. Use device='c"
+        ):
+            short(device="cuda")
+
+
+class SeparateOnGPU(Separate):
+    """Its actions come back to the CPU."""
+
+    def act(self, obs: torch.Tensor) -> Any:
+        return self.pi(obs)[0].sample().cpu().numpy()

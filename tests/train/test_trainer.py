@@ -241,6 +241,20 @@ def test_hooks_of_a_group_that_a_batch_lacks_are_passed_over_where_the_source_de
     assert seen == [("policy", 1), ("value", 2), ("policy", 3), ("value", 4)]
 
 
+def test_a_group_that_vanishes_without_being_declared_is_told_and_nothing_is_learned_twice() -> None:
+    seen = []
+
+    class Learn(Callback):
+        data_group = "default"
+
+        def backward(self, obs: int) -> None:
+            seen.append(obs)
+
+    with pytest.raises(BindingError, match="Learn reads the data group 'default', which earlier batches had and this"):
+        Trainer([Learn()], [{"default": {"obs": 1}, "batch_size": 1}, {"batch_size": 1}]).train()
+    assert seen == [1]
+
+
 def test_all_declared_groups_are_checked_before_the_first_update() -> None:
     class Source:
         data_groups: Mapping[str, tuple[str, ...]] = {"policy": ("obs",), "value": ("ret",)}
