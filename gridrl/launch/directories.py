@@ -35,6 +35,12 @@ class KnownRun:
     config: Mapping[str, Any]
 
     @property
+    def name(self) -> str:
+        """Its name, without the seed."""
+        name = self.config.get("exp_name")
+        return name if isinstance(name, str) else self.run_dir.parent.name
+
+    @property
     def key(self) -> tuple[Any, Any]:
         """Which run of which grid it is."""
         return self.config.get("grid"), self.config["run_id"]
@@ -68,13 +74,16 @@ class Directories:
     Args:
         data_dir: where runs are looked for, and new ones go.
         datestamp: whether new directories bear date and time.
+        dry_run: whether runs are only looked at, so that those which are running do no harm.
     """
 
-    def __init__(self, data_dir: Path, datestamp: bool) -> None:
+    def __init__(self, data_dir: Path, datestamp: bool, *, dry_run: bool = False) -> None:
         self._data_dir = data_dir
         self._datestamp = datestamp
+        self._dry_run = dry_run
         self._known: dict[tuple[Any, Any], KnownRun] = {}
         self._owners: dict[Path, dict[tuple[Any, Any], Mapping[str, Any]]] = {}
+        self._names: dict[tuple[Any, Any], str] = {}
         self._taken: set[Path] = set()
         self._searched: set[Path] = set()
         self.notes: list[str] = []
@@ -90,6 +99,7 @@ class Directories:
             if other is None or _rank(run) > _rank(other):  # of copies the one that is done
                 self._known[run.key] = run
             self._owners.setdefault(run.run_dir.parent, {}).setdefault(run.owner, run.config)
+            self._names.setdefault(run.owner, run.name)
 
     def _search_outer(self, name: str) -> None:
         """Takes up the runs in the directories that the slashes of a name make, dated or not."""
@@ -125,29 +135,28 @@ class Directories:
 
     def _where_it_was(self, spec: RunSpec) -> Place | None:
         known = self._known.get(_key(spec))
-        return None if known is None else _placed(known.run_dir, str(known.config.get("exp_name", spec.name)), known)
+        return None if known is None else _placed(known.run_dir, known.name, known)
 
     def _new(self, spec: RunSpec, config: Mapping[str, Any]) -> Place:
-        run_dir = self._plain(spec.name, spec.seed)
-        others = self._other_owners(run_dir.parent, spec)
-        name = spec.name
-        if others:
-            for digits in _HASH_DIGITS:
-                name = f"{spec.name}-{short_hash(repr(_owner(spec)), digits)}"
-                run_dir = self._plain(name, spec.seed)
-                if not self._other_owners(run_dir.parent, spec):
-                    break
-            defaults = {p.name: p.default_text for p in spec.thunk.signature.params if p.default_text is not None}
-            changed = differences(_told_apart(others[0]), _told_apart(config), defaults)
-            self._note(self._plain(spec.name, spec.seed).parent, run_dir.parent, list(changed))
-        self._owners.setdefault(run_dir.parent, {}).setdefault(_owner(spec), config)
-        return Place(run_dir, name)
+        """A directory of its own, beside those of its variant's other seeds, away from other variants."""
+        digest = repr(_owner(spec))
+        candidates = [spec.name, *(f"{spec.name}-{short_hash(digest, digits)}" for digits in _HASH_DIGITS)]
+        if _owner(spec) in self._names:
+            candidates.insert(0, self._names[_owner(spec)])  # a variant keeps its name
+        folders = {name: self._plain(name, spec.seed).parent for name in candidates}
+        name = next((name for name in candidates if not self._others(folders[name], spec)), candidates[-1])
+        if others := self._others(folders[spec.name], spec):
+            self._note(folders[spec.name], folders[name], _changes(others[0], config, spec))
+        self._owners.setdefault(folders[name], {}).setdefault(_owner(spec), config)
+        self._names.setdefault(_owner(spec), name)
+        return Place(self._plain(name, spec.seed), name)
 
     def _plain(self, name: str, seed: int) -> Path:
         where = setup_logger_kwargs(name, seed, self._data_dir, self._datestamp)["output_dir"]
         return Path(where).absolute()
 
-    def _other_owners(self, folder: Path, spec: RunSpec) -> list[Mapping[str, Any]]:
+    def _others(self, folder: Path, spec: RunSpec) -> list[Mapping[str, Any]]:
+        """The configurations of other variants' runs in a directory, unless this variant has runs there too."""
         owners = self._owners.get(folder, {})
         return [] if _owner(spec) in owners else list(owners.values())
 
@@ -165,7 +174,7 @@ class Directories:
                 f"{place.run_dir} {strangers}. Nothing is written over: move it away, or choose another name or "
                 "data_dir."
             )
-        elif place.state == "running":
+        elif place.state == "running" and not self._dry_run:
             status = read_status(place.run_dir)
             where = f" (process {status.pid} on {status.host})" if status is not None else ""
             yield f"{place.run_dir}: this run is still running{where}. Wait for it, or end it first."
@@ -211,6 +220,12 @@ def _key(spec: RunSpec) -> tuple[str, str]:
 
 def _owner(spec: RunSpec) -> tuple[str, str]:
     return spec.grid, spec.variant_id
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], spec: RunSpec) -> list[str]:
+    """What tells a variant apart from another one, key by key."""
+    defaults = {p.name: p.default_text for p in spec.thunk.signature.params if p.default_text is not None}
+    return list(differences(_told_apart(old), _told_apart(new), defaults))
 
 
 def _told_apart(config: Mapping[str, Any]) -> dict[str, Any]:

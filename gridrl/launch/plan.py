@@ -24,7 +24,7 @@ def make_plan(order: Order) -> Plan:
     num_cpu, jobs = check_resources(order)
     checked = check_runs(order)
     specs = _specified(order, checked, num_cpu)
-    directories = Directories(order.data_dir, order.datestamp)
+    directories = Directories(order.data_dir, order.datestamp, dry_run=order.dry_run)
     problems = Problems()
     runs = []
     for spec, run in zip(specs, checked, strict=True):

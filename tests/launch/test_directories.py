@@ -50,6 +50,16 @@ def test_a_seed_that_is_free_does_not_mix_into_another_variants_directory(data_d
     assert only.run_dir.parent != data_dir / "g"
 
 
+def test_a_new_seed_joins_the_others_of_its_variant(data_dir: Path) -> None:
+    make_runs(order(data_dir, ("g", {"lr": 1, "seed": 0})))
+    given = order(data_dir, ("g_lr1", {"lr": 1, "seed": 1}), ("g_lr2", {"lr": 2, "seed": 1}))
+    assert [place.run_dir for place in places(given)] == [data_dir / "g" / "g_s1", data_dir / "g_lr2" / "g_lr2_s1"]
+    (stamped,) = places(order(data_dir, ("g_lr1", {"lr": 1, "seed": 2}), datestamp=True))
+    assert stamped.name == "g"
+    assert stamped.run_dir.parent.name.endswith("_g")
+    assert stamped.run_dir.parent != data_dir / "g"
+
+
 def test_the_difference_names_ranks_thunks_and_defaults(data_dir: Path) -> None:
     make_runs(order(data_dir, ("g", {"lr": 1})))
     plan = make_plan(order(data_dir, ("g", {"lr": 1, "size": 4}), num_cpu=2, dry_run=True))

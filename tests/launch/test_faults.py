@@ -48,6 +48,8 @@ def test_a_run_that_is_alive_is_not_started_twice(data_dir: Path) -> None:
     write_status(first.run_dir, Status("running", started=1.0).with_process())
     with pytest.raises(RunDirectoryInUse, match=rf"this run is still running \(process {os.getpid()} on "):
         run(recorder(), data_dir)
+    (seen,) = run(recorder(), data_dir, dry_run=True)
+    assert seen.state == "running"
 
 
 def test_everything_that_is_wrong_is_told_before_anything_starts(data_dir: Path) -> None:
