@@ -129,3 +129,15 @@ def test_a_failing_run_stops_nothing_and_runs_again(data_dir: Path, capsys: pyte
     assert log.startswith("hello from 2\nTraceback")
     assert "\n--- attempt 2, " in log
     assert log.endswith("hello from 2\n")
+
+
+def test_an_error_that_cannot_be_printed_is_told_by_its_kind(data_dir: Path) -> None:
+    def thunk() -> None:
+        class Mute(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        raise Mute
+
+    with pytest.raises(ExperimentFailed, match=r"Mute: \(its message cannot be printed\)"):
+        call_experiment("end", thunk, data_dir=data_dir)
