@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +27,7 @@ class RolloutCollector:
     """Fills a `RolloutStorage` with what a policy does, and computes values, log-probabilities and advantages.
 
     Episodes go on from one rollout to the next; the last step of a rollout and a time limit are bootstrapped by the
-    value of the observation that followed. Advantages have mean 0 and standard deviation 1 over all ranks.
+    value of the observation that followed.
 
     Attributes:
         storage: what the last rollout gave; all ranks' environments together are one batch.
@@ -60,7 +61,7 @@ class RolloutCollector:
         self._worlds, self._actor, self._rng = worlds, actor, rng
         self._gamma, self._lam = gamma, lam
         self._shared, self._rewards = obs_normalizer, reward_normalizer
-        self._normalize = None if obs_normalizer is None else RunningNormalizer(obs_normalizer.shape)
+        self._normalize = copy.deepcopy(obs_normalizer)
 
     def collect(self) -> list[Episode]:
         """Fills the storage and finishes it.

@@ -114,7 +114,7 @@ class LossCallback(Callback):
             average_gradient(self._segment.message, rows)
             return
         gradients = [parameter.grad for parameter in self._parameters() if parameter.grad is not None]
-        message = torch.cat([*(gradient.reshape(-1) for gradient in gradients), torch.zeros(1)])
+        message = torch.cat([*(gradient.reshape(-1) for gradient in gradients), gradients[0].new_zeros(1)])
         average_gradient(message, rows)
         begin = 0
         for gradient in gradients:

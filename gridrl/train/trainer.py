@@ -219,7 +219,8 @@ class Trainer:
     def _end_training(self, ended_by: BaseException | None) -> None:
         """Runs every `end_training`, also after one of them failed; the first failure is raised in the end."""
         failures = []
-        names = Names({*self.state, "exception"}, {})
+        groups = {group: set(self.state[group]) for group in self._groups if group in self.state}
+        names = Names({*self.state, "exception"}, groups)
         for callback in self.callbacks:
             if not is_overridden(callback, "end_training"):
                 continue

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from torch import Tensor, nn
 
 from gridrl.algos.assembly import make_networks
 from gridrl.algos.ppo import PolicyAndValueLoss, PolicyLoss
 from gridrl.errors import CheckpointError
 from gridrl.nn.actor_critic import MLPActorCritic
+from gridrl.train.loss import LossCallback
 from gridrl.train.losses import ValueLoss
 from gridrl.train.trainer import Trainer
 from gridrl.utils.mpi import num_procs, proc_id
@@ -79,8 +81,31 @@ def steps() -> dict[str, Any]:
             joint = PolicyAndValueLoss(policy, value, networks.flat)
             Trainer([joint], [{"minibatch": mine, "batch_size": 1}] * 3).train()
         found[way] = networks.flat.param.tolist()
+        assert policy.loss_value is not None
         found[way + " norms"] = [policy.grad_norm, value.grad_norm]
+    found |= steps_of_a_torch_optimiser(mine)
     return found
+
+
+class Regression(LossCallback):
+    """The squared error of a linear network, row by row."""
+
+    def loss(self, obs: Tensor, ret: Tensor) -> Tensor:
+        """One number for each row."""
+        assert self.network is not None
+        squares: Tensor = (self.network(obs).squeeze(-1) - ret).pow(2)
+        return squares
+
+
+def steps_of_a_torch_optimiser(mine: dict[str, Tensor]) -> dict[str, Any]:
+    """Three updates by an optimiser that knows nothing of flat buffers."""
+    net = nn.Linear(3, 1)
+    for parameter in net.parameters():
+        nn.init.zeros_(parameter)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    fit = Regression(name="fit", network=net, optimizer=optimizer, max_grad_norm=5.0, data_group="default")
+    Trainer([fit], [{"default": mine, "batch_size": 1}] * 3).train()
+    return {"torch": [*net.weight.reshape(-1).tolist(), net.bias.item()], "torch norms": [fit.grad_norm]}
 
 
 def main(directory: Path) -> None:

@@ -59,7 +59,7 @@ def found(two_ranks: Path) -> list[dict[str, Any]]:
 
 def test_two_ranks_with_half_the_batch_take_the_step_of_one_with_all_of_it(found: list[dict[str, Any]]) -> None:
     alone = steps()
-    for way in ("apart", "together"):
+    for way in ("apart", "together", "torch"):
         assert found[0][way] == found[1][way], "all ranks have one network, whatever their seeds"
         assert np.abs(np.subtract(alone[way], found[0][way])).max() < 1e-6
         assert found[0][way + " norms"] == pytest.approx(alone[way + " norms"], rel=1e-4)
