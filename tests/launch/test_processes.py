@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,26 @@ def test_counts_come_in_an_order_that_people_want() -> None:
     assert told_counts({"queued": 1, "failed": 2, "odd": 1, "done": 3}) == "3 done, 2 failed, 1 queued, 1 odd"
     assert told_counts({}) == "nothing"
     assert one_line("a\nb\x1b") == "a\\nb\\x1b"
+
+
+LIGHT = """
+import sys
+from gridrl import ExperimentGrid
+
+def train(env_fn=None, lr=1): ...
+
+grid = ExperimentGrid("g")
+grid.add("env_name", ["CartPole-v1"])
+grid.add("lr", [1, 2])
+assert grid.run(train, data_dir=sys.argv[1]).ok
+heavy = ["numpy", "torch", "gymnasium", "mpi4py", "matplotlib", "pandas"]
+print("loaded:", [name for name in heavy if name in sys.modules])
+"""
+
+
+def test_a_launcher_loads_nothing_heavy(
+    script: Callable[..., Path], run_script: Callable[..., Any], data_dir: Path
+) -> None:
+    ended = run_script(script(LIGHT), str(data_dir))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.endswith("loaded: []\n")
