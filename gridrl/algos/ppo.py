@@ -39,7 +39,7 @@ def ppo(
     train_pi_iters: int = 80,
     train_v_iters: int = 80,
     lam: float = 0.97,
-    max_ep_len: int = 1000,
+    max_ep_len: int | None = 1000,
     target_kl: float | None = 0.01,
     logger_kwargs: dict[str, Any] = {},
     save_freq: int = 10,
@@ -74,7 +74,8 @@ def ppo(
         train_pi_iters: policy updates per epoch at most; with minibatch_size, passes over the rollout.
         train_v_iters: value updates per epoch; not given with minibatch_size, where both networks step together.
         lam: lambda of generalised advantage estimation, in [0, 1].
-        max_ep_len: steps after which an episode is cut; its last value is bootstrapped.
+        max_ep_len: steps after which an episode is cut, its last value being bootstrapped; None for the environment's
+            own limit alone.
         target_kl: updates of an epoch stop when the mean KL divergence from the old policy exceeds 1.5 times this, in
             nats; None for no stop.
         logger_kwargs: keyword arguments of EpochLogger: output_dir, exp_name, log. A run whose directory holds a

@@ -32,7 +32,7 @@ def vpg(
     vf_lr: float = 1e-3,
     train_v_iters: int = 80,
     lam: float = 0.97,
-    max_ep_len: int = 1000,
+    max_ep_len: int | None = 1000,
     logger_kwargs: dict[str, Any] = {},
     save_freq: int = 10,
     *,
@@ -62,7 +62,8 @@ def vpg(
         vf_lr: learning rate of the value function's Adam.
         train_v_iters: value updates per epoch.
         lam: lambda of generalised advantage estimation, in [0, 1].
-        max_ep_len: steps after which an episode is cut; its last value is bootstrapped.
+        max_ep_len: steps after which an episode is cut, its last value being bootstrapped; None for the environment's
+            own limit alone.
         logger_kwargs: keyword arguments of EpochLogger: output_dir, exp_name, log. A run whose directory holds a
             checkpoint goes on from it, and equals in the end one that was never interrupted.
         save_freq: epochs between two saved models and checkpoints; the last epoch is always saved.

@@ -62,7 +62,7 @@ class MLPActorCritic(nn.Module):
         observation_space: gym.Space[Any],
         action_space: gym.Space[Any],
         hidden_sizes: Sequence[int] = (64, 64),
-        activation: Callable[[], nn.Module] = nn.Tanh,
+        activation: Callable[[], nn.Module] = torch.nn.Tanh,
         *,
         init: str = "uniform",
         log_std: float = -0.5,
