@@ -85,6 +85,7 @@ def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
         jobs=launch.get("jobs"),
         log=launch.get("log", ()),
         dry_run=launch.get("dry_run", False),
+        preset=launch.get("preset"),
         command=shlex.join(["python", "-m", "gridrl.run", name, *words]),
     )
     if launch.get("dry_run", False):

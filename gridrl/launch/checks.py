@@ -144,7 +144,8 @@ def _resolved(runs: Sequence[CheckedRun], faults: _Faults) -> list[CheckedRun]:
     env_names = {run.env_name for run in runs if run.env_name is not None}
     own = {name: spec for name in env_names if (spec := _registered_here(name)) is not None}
     importable = {run.thunk.identity for run in runs if run.thunk.is_importable}
-    answer = faults.catch(preflight, references, env_names - own.keys(), importable)
+    environments = {(run.env_name, _env_arguments(run)) for run in runs if run.env_name not in (None, *own)}
+    answer = faults.catch(preflight, references, environments, importable)
     if answer is None:
         return list(runs)
     for message in answer.faults:
@@ -153,6 +154,12 @@ def _resolved(runs: Sequence[CheckedRun], faults: _Faults) -> list[CheckedRun]:
         replace(run, rest=_with_canonical(run.rest, answer.canonical), env_spec=own.get(run.env_name or ""))
         for run in runs
     ]
+
+
+def _env_arguments(run: CheckedRun) -> tuple[str, ...]:
+    """The names of the arguments that a run gives its environment."""
+    arguments = run.rest.get("env_kwargs")
+    return tuple(sorted(map(str, arguments))) if isinstance(arguments, Mapping) else ()
 
 
 def _with_canonical(rest: Mapping[str, Any], texts: Mapping[str, str]) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Any
 
 import gridrl
+from gridrl.launch.order import Order
 from gridrl.launch.spec import RunSpec
 from gridrl.log.disk import told_when_full
 from gridrl.log.record import Status, read_status, write_status
@@ -21,13 +22,13 @@ from gridrl.utils.serialization import convert_json
 _PACKAGES = ("torch", "numpy", "gymnasium", "mpi4py")
 
 
-def make_config(spec: RunSpec, threads: int, command: str | None) -> dict[str, Any]:
+def make_config(spec: RunSpec, order: Order, threads: int) -> dict[str, Any]:
     """What `config.json` says of a run, apart from its name.
 
     Args:
         spec: the run.
+        order: how it was asked for.
         threads: of each rank.
-        command: how the run was asked for; None: the command line of this program.
     """
     variant = spec.shown_variant()
     environment = variant.get("env_name")
@@ -43,19 +44,25 @@ def make_config(spec: RunSpec, threads: int, command: str | None) -> dict[str, A
         "env": None if environment is None else {"id": environment, "kwargs": variant.get("env_kwargs", {})},
         "grows": convert_json(dict(spec.grows)),
         "versions": dict(_versions()),
-        "command": _own_command() if command is None else command,
+        "preset": order.preset,
+        "command": _own_command() if order.command is None else order.command,
     }
 
 
 @functools.cache
 def _versions() -> Mapping[str, str]:
-    versions = {"gridrl": gridrl.__version__, "python": platform.python_version(), "platform": platform.platform()}
+    versions = {"gridrl": gridrl.__version__, "python": platform.python_version(), "platform": _platform()}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def _platform() -> str:
+    """Operating system and processor: what may change the last digits."""
+    return f"{platform.system()} {platform.machine()}"
 
 
 def _own_command() -> str:

@@ -156,6 +156,7 @@ class ExperimentGrid:
         log: str | Iterable[str] = (),
         dry_run: bool = False,
         command: str | None = None,
+        preset: str | None = None,
     ) -> GridResult:
         """Runs the thunk for every variant, each in processes and a directory of its own.
 
@@ -173,6 +174,7 @@ class ExperimentGrid:
             log: sinks beside the progress file and the terminal, such as "tensorboard".
             dry_run: shows the runs with their states and directories, and starts nothing.
             command: how this was asked for, noted in `config.json`; None: this program's command line.
+            preset: the name of the published set of defaults that is among the keys, noted there too.
 
         Returns:
             A record of each run, in the order of `variants()`.
@@ -193,6 +195,7 @@ class ExperimentGrid:
             jobs=jobs,
             log=(log,) if isinstance(log, str) else tuple(log),
             command=command,
+            preset=preset,
             dry_run=dry_run,
         )
         return execute(order, self.print)

@@ -286,8 +286,10 @@ class Ranks:
         ending = Ending("done", 0, cpu_s=outcome.cpu_s, peak_memory_mb=outcome.peak_memory_mb)
         if outcome.ok:
             return ending
-        state = "killed" if outcome.exit_code < 0 else "failed"
-        return replace(ending, state=state, exit_code=outcome.exit_code, error=str(outcome), rank=outcome.failed_rank)
+        # A rank that a signal ended is one rank's failure; "killed" is a run that was ended as a whole.
+        return replace(
+            ending, state="failed", exit_code=outcome.exit_code, error=str(outcome), rank=outcome.failed_rank
+        )
 
     def end(self, grace_s: float) -> None:
         """See `Running.end`."""

@@ -35,6 +35,7 @@ class Order:
         jobs: how many runs at once; None: usable cores divided by ranks.
         log: names of sinks beside the progress file and the terminal.
         command: how this was typed; None: the program's own command line.
+        preset: the name of the set of defaults that filled the variants up.
         dry_run: whether nothing is to be started.
     """
 
@@ -48,6 +49,7 @@ class Order:
     jobs: int | None = None
     log: tuple[str, ...] = ()
     command: str | None = None
+    preset: str | None = None
     dry_run: bool = False
 
 

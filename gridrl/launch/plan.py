@@ -28,7 +28,7 @@ def make_plan(order: Order) -> Plan:
     problems = Problems()
     runs = []
     for spec, run in zip(specs, checked, strict=True):
-        config = make_config(spec, THREADS, order.command)
+        config = make_config(spec, order, THREADS)
         place = directories.place(spec, config, problems)
         runs.append(PlannedRun(spec, place, {"exp_name": place.name, **config}, order.log, run.env_spec))
     problems.raise_if_any(RunDirectoryInUse)

@@ -36,14 +36,16 @@ class Answer:
     faults: tuple[str, ...] = ()
 
 
-def preflight(references: Iterable[str], environments: Iterable[str], thunks: Iterable[str]) -> Answer:
+def preflight(
+    references: Iterable[str], environments: Iterable[tuple[str, tuple[str, ...]]], thunks: Iterable[str]
+) -> Answer:
     """Resolves dotted names and looks environments up, in a process of its own, if there is anything to do.
 
     Args:
         references: dotted names, such as `torch.nn.ReLU`.
-        environments: ids of environments.
+        environments: ids of environments, each with the names of the arguments that it is to get.
         thunks: `"module:function"` or `"file.py:function"`, whose modules may register environments; they are imported
-            only for an environment that is not found without them.
+            only for an environment that is not found without them. Ours register none.
 
     Raises:
         BackendError: the process gave no answer.
@@ -51,7 +53,7 @@ def preflight(references: Iterable[str], environments: Iterable[str], thunks: It
     question = {
         "references": sorted(set(references)),
         "environments": sorted(set(environments)),
-        "thunks": sorted(set(thunks)),
+        "thunks": sorted({thunk for thunk in thunks if not thunk.startswith("gridrl.")}),
         "sys_path": [os.path.abspath(entry) for entry in sys.path],
     }
     if not question["references"] and not question["environments"]:
@@ -102,14 +104,15 @@ def _canonical_text(path: str) -> str:
         return f"reference {path}"
 
 
-def _env_faults(environments: list[str], thunks: list[str]) -> list[str]:
-    check: Callable[[str], str | None] = resolve("gridrl.envs.making:check_env_id")
-    if not any(check(name) for name in environments):
+def _env_faults(environments: list[tuple[str, list[str]]], thunks: list[str]) -> list[str]:
+    check: Callable[[str, dict[str, None]], str | None] = resolve("gridrl.envs.making:check_env_id")
+    asked = [(name, dict.fromkeys(arguments)) for name, arguments in environments]
+    if not any(check(name, arguments) for name, arguments in asked):
         return []
     for thunk in thunks:
         with contextlib.suppress(Exception):  # why it cannot be imported is told by its run
             resolve(thunk)
-    return [fault for name in environments if (fault := check(name))]
+    return [fault for name, arguments in asked if (fault := check(name, arguments))]
 
 
 def main() -> int:

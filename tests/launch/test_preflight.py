@@ -26,7 +26,13 @@ def test_references_and_environments_are_looked_up(tmp_path: Path, monkeypatch: 
     monkeypatch.syspath_prepend(tmp_path)
     answer = preflight(
         ["noisy.Net", "noisy.value", "noisy.number", "noisy.Nett", "broken.Net", "nowhere.Net"],
-        ["CartPole-v1", "CartPole-v9", "CatrPole-v1", "nowhere:Env-v0"],
+        [
+            ("CartPole-v1", ("sutton_barto_reward",)),
+            ("CartPole-v1", ("sutton_bato_reward",)),
+            ("CartPole-v9", ()),
+            ("CatrPole-v1", ()),
+            ("nowhere:Env-v0", ()),
+        ],
         [],
     )
     assert answer.canonical == {"noisy.Net": "noisy:Net", "noisy.value": "reference noisy.value", "noisy.number": "3"}
@@ -36,7 +42,9 @@ def test_references_and_environments_are_looked_up(tmp_path: Path, monkeypatch: 
     assert "there is no module 'nowhere'" in told
     assert "'CartPole-v9' is not registered" in told
     assert "'CatrPole-v1' is not registered. Did you mean 'CartPole-v1'?" in told
-    assert len(answer.faults) == 6
+    assert "'CartPole-v1' has no argument 'sutton_bato_reward'" in told
+    assert "Did you mean 'sutton_barto_reward'?" in told
+    assert len(answer.faults) == 7
     assert "noisy" not in sys.modules
 
 

@@ -48,7 +48,7 @@ def test_every_rank_calls_the_thunk_and_rank_0_is_shown(data_dir: Path, capfd: p
         ("raise ValueError('boom')", "failed", 1, "rank 1 raised ValueError: boom"),
         ("sys.exit(0)", "failed", 1, "rank 1 called sys.exit(0)"),
         ("os._exit(0)", "failed", 1, "rank 1 left with exit code 0 before its work was done (os._exit(0)?)"),
-        ("os.kill(os.getpid(), 9)", "killed", -9, "rank 1 killed by signal 9 (SIGKILL)"),
+        ("os.kill(os.getpid(), 9)", "failed", -9, "rank 1 killed by signal 9 (SIGKILL)"),
     ],
 )
 @pytest.mark.timeout(60)

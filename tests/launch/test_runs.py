@@ -244,3 +244,10 @@ def test_many_short_runs_at_once(data_dir: Path) -> None:
     result = run(thunk, data_dir, keys={"lr": list(range(40))}, jobs=8)
     assert result.counts() == {"done": 40}
     assert len({r.run_dir for r in result}) == 40
+
+
+def test_the_configuration_names_the_preset_that_filled_the_grid(data_dir: Path) -> None:
+    grid = ExperimentGrid("filled")
+    grid.add("lr", 1)
+    (run,) = grid.run(lambda lr: None, data_dir=data_dir, preset="sb3")
+    assert json.loads((run.run_dir / "config.json").read_text())["preset"] == "sb3"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.results.made_runs import MakeRun
 
 from gridrl.errors import BadValue
 from gridrl.results.curves import Curve, check_columns, column_of, group, series
 from gridrl.results.reader import Skipped, find_runs
+from tests.results.made_runs import MakeRun
 
 
 def labels(*dirs: Path, legend: tuple[str, ...] = (), by_run: bool = False) -> dict[str, list[str]]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.results.made_runs import MakeRun
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,6 +17,7 @@ from gridrl.errors import BadValue
 from gridrl.log.record import Status, write_status
 from gridrl.results.drawing import PALETTE, axis_number
 from gridrl.results.figure import plot
+from tests.results.made_runs import MakeRun
 
 STEPS = [100, 200, 300]
 

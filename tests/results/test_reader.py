@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.results.made_runs import MakeRun
 
 from gridrl.errors import BadValue
 from gridrl.log.record import Status, write_status
 from gridrl.results.reader import find_runs, matching_dirs, natural, runs_near
+from tests.results.made_runs import MakeRun
 
 
 def names(*dirs: Path | str) -> list[str]:
