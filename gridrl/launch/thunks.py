@@ -17,6 +17,8 @@ from gridrl.signature import Signature, read_signature
 from gridrl.utils.callables import MAIN_MODULES, callable_path, readable_name
 from gridrl.utils.serialization import canonical
 
+_LAZY = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+
 
 @dataclass(frozen=True, eq=False)
 class Thunk:
@@ -48,12 +50,17 @@ def read_thunk(thunk: Callable[..., Any] | str) -> Thunk:
         thunk: a function, `"module:function"` or `"file.py:function"`.
 
     Raises:
-        BadValue: it is neither, or nothing has that name.
+        BadValue: it is neither, nothing has that name, or calling it would run nothing.
     """
     if isinstance(thunk, str):
         return _named(thunk)
     if not callable(thunk):
         raise BadValue(f"The thunk is a function, 'module:function' or 'file.py:function', not {thunk!r}.")
+    if any(is_lazy(thunk) for is_lazy in _LAZY):
+        raise BadValue(
+            f"The thunk {_label(thunk)} is async or a generator: calling it runs nothing. Give a plain function, such "
+            "as one that hands it to asyncio.run."
+        )
     signature = read_signature(thunk)
     return Thunk(thunk, identify(thunk), _label(thunk), signature)
 

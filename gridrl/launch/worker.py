@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 import traceback
+import types
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from gridrl.build import resolve, resolve_references
-from gridrl.errors import DiskFull
+from gridrl.errors import BadValue, DiskFull
 from gridrl.launch.lifeline import RunEnd
 from gridrl.launch.payload import Payload, enter_payload
 from gridrl.log.record import Status, read_status, write_status
@@ -31,6 +32,7 @@ from gridrl.utils.ranks import rank_guard, this_rank
 from gridrl.utils.seeding import rank_seed, seed_all
 
 _ERROR_CHARACTERS = 1000
+_UNSTARTED = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 
 
 class Terminated(BaseException):
@@ -100,7 +102,11 @@ def call_thunk(paths: RunPaths) -> None:
     if payload.seed is not None:
         seed_all(rank_seed(payload.seed, this_rank()))
     with _flushed():
-        thunk(**keywords)
+        found = thunk(**keywords)
+    if isinstance(found, _UNSTARTED):
+        raise BadValue(
+            f"the thunk gave a {type(found).__name__}: it is async or a generator, and nothing of it has run"
+        )
 
 
 def _environment(payload: Payload) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,27 @@ def test_an_unguarded_script_with_anything_in_it_works(
     assert logs["by_closure_s0"] == f"closure {float(sum(range(2**17)))}\n"
     assert sorted(log for name, log in logs.items() if name.startswith("by_value")) == ["one\n", "two\n"]
     assert json.loads((data_dir / "by_name_lr1-0/by_name_lr1-0_s4/config.json").read_text())["thunk"] == f"{path}:train"
+
+
+async def waits(lr: float) -> None: ...
+
+
+def yields(lr: float) -> Iterator[float]:
+    yield lr
+
+
+@pytest.mark.parametrize("thunk", [waits, yields, functools.partial(waits, lr=1)])
+def test_what_runs_nothing_when_it_is_called_is_refused(thunk: Callable[..., Any], data_dir: Path) -> None:
+    with pytest.raises(BadValue, match="is async or a generator: calling it runs nothing"):
+        run(thunk, data_dir, keys={"lr": 1})
+    assert not data_dir.exists()
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "generator"])
+def test_a_named_thunk_that_runs_nothing_is_a_failure(
+    kind: str, script: Callable[..., Path], data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = script("async def coroutine(lr): ...\ndef generator(lr):\n    yield lr\n")
+    (only,) = run(f"{path}:{kind}", data_dir, keys={"lr": 1})
+    assert only.state == "failed"
+    assert f"the thunk gave a {kind}: it is async or a generator, and nothing of it has run" in str(only.error)
