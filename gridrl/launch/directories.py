@@ -14,7 +14,7 @@ from gridrl.errors import BadValue, Problems
 from gridrl.launch.arguments import LOGGER_KWARGS
 from gridrl.launch.spec import RunSpec, differences
 from gridrl.launch.variants import SEED
-from gridrl.log.places import setup_logger_kwargs
+from gridrl.log.places import check_name, setup_logger_kwargs
 from gridrl.log.record import derived_state, read_status
 from gridrl.utils.files import RunPaths, read_json
 from gridrl.utils.names import short_hash
@@ -116,7 +116,11 @@ class Directories:
             spec: the run.
             config: its `config.json` as it will be written, without the name.
             problems: takes what speaks against starting it there.
+
+        Raises:
+            BadValue: its name makes no directory below the data directory.
         """
+        check_name(spec.name)
         self._search_outer(spec.name)
         place = self._own_wish(spec) or self._where_it_was(spec) or self._new(spec, config)
         for fault in self._faults(place):

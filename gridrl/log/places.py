@@ -33,9 +33,8 @@ def setup_logger_kwargs(
     Raises:
         BadValue: an empty name, or one that leads out of `data_dir`.
     """
-    parts = [cut_name(part) for part in exp_name.split("/")] if isinstance(exp_name, str) else [""]
-    if any(part in ("", ".", "..") or "\0" in part for part in parts):
-        raise BadValue(f"exp_name={exp_name!r}: a name is text, without empty parts, '.' and '..' between its slashes.")
+    check_name(exp_name)
+    parts = [cut_name(part) for part in exp_name.split("/")]
     known, now = settings(), time.localtime()
     is_stamped = datestamp or known.FORCE_DATESTAMP
     day = time.strftime("%Y-%m-%d_", now) if is_stamped else ""
@@ -44,6 +43,17 @@ def setup_logger_kwargs(
     if seed is not None:
         directory /= f"{moment}{parts[-1]}_s{seed}"
     return {"output_dir": str(directory), "exp_name": exp_name}
+
+
+def check_name(exp_name: object) -> None:
+    """Makes sure that a name makes directories below the data directory.
+
+    Raises:
+        BadValue: it is empty, no text, or leads out of `data_dir`.
+    """
+    parts = exp_name.split("/") if isinstance(exp_name, str) else [""]
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise BadValue(f"exp_name={exp_name!r}: a name is text, without empty parts, '.' and '..' between its slashes.")
 
 
 def fresh_directory() -> Path:

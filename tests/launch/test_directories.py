@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gridrl.errors import GridError, Problems
+from gridrl.errors import BadValue, GridError, Problems
 from gridrl.launch import directories
 from gridrl.launch.directories import Directories, Place, check_data_dir, known_runs
 from gridrl.launch.order import Order
@@ -154,3 +154,9 @@ def test_different_runs_never_share_a_directory(
             assert run.place.run_dir == run_dir
             assert owner.setdefault(str(run_dir).casefold(), run.spec.run_id) == run.spec.run_id
     assert len(set(owner.values())) == len(owner)
+
+
+@pytest.mark.parametrize("name", ["/etc", "//", "../x", "a/../../b", "a\0b"])
+def test_a_name_that_leads_elsewhere_is_told_before_it_is_looked_for(name: str, data_dir: Path) -> None:
+    with pytest.raises(BadValue, match="a name is text, without empty parts"):
+        places(order(data_dir, (name, {"lr": 1})))
