@@ -176,6 +176,13 @@ def test_a_reader_that_goes_away_is_no_fault(words: list[str], tmp_path: Path) -
     assert (found.returncode, found.stderr) == (1, "")
 
 
+def test_standard_output_may_be_closed(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def train(seed): ...\n")
+    command = f"exec '{sys.executable}' -m gridrl.run mine.py:train >&-"
+    found = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
 def test_ctrl_c_is_130(tmp_path: Path) -> None:
     code = "import gridrl.run, os, signal; gridrl.run.dispatch = lambda words: os.kill(os.getpid(), signal.SIGINT)\n"
     found = ended(cwd=tmp_path, python=("-c", code + "gridrl.run.entry()"))
