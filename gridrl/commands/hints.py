@@ -97,9 +97,18 @@ def shell_split(flag: Flag) -> str | None:
                 pieces = " and ".join(f"`{part}`" for part in parts)
                 return (
                     f"`{flag.typed}`: {pieces} look like one list that the shell split at a space. "
-                    f"Write `{flag.typed} {''.join(parts)}` or `{flag.typed} '{' '.join(parts)}'`."
+                    f"Write `{flag.typed} {_joined(parts)}`."
                 )
     return None
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """The pieces of a list as one word; where no comma stands at a cut, one was meant: `[64 32]`."""
+    text = parts[0]
+    for part in parts[1:]:
+        has_comma = text.endswith((",", *_BRACKETS)) or part.startswith((",", *_BRACKETS.values()))
+        text += part if has_comma else f",{part}"
+    return text
 
 
 def _depth(word: str) -> int:

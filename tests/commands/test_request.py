@@ -158,7 +158,9 @@ def test_dicts_inside_keys_pass(known: KnownOptions) -> None:
         ("--hid [64,a]", "`--hid`: train wants list of int, got '[64,a]'."),
         ("--hid [64.5]", "`--hid`: train wants list of int, got [64.5]."),
         ("--hid [64, 64]", "`--hid`: `[64,` and `64]` look like one list that the shell split at a space. "
-         "Write `--hid [64,64]` or `--hid '[64, 64]'`."),
+         "Write `--hid [64,64]`."),
+        ("--hid [64 32]", "`--hid`: `[64` and `32]` look like one list that the shell split at a space. "
+         "Write `--hid [64,32]`."),
         ("--act relu", "`--act`: train wants function or None, got 'relu'. "
          "Write its dotted name, such as torch.nn.ReLU."),
         ("--act torhc.nn.ReLU", "`--act`: train wants function or None, got 'torhc.nn.ReLU'. "
