@@ -11,6 +11,7 @@ from gridrl.errors import BadValue
 from gridrl.launch.execution import execute
 from gridrl.launch.naming import Names
 from gridrl.launch.order import Order, data_directory
+from gridrl.launch.report import one_line
 from gridrl.launch.result import GridResult
 from gridrl.launch.variants import SEED, Parameter, check_parameter, expand
 from gridrl.utils.console import colorize, say
@@ -129,15 +130,16 @@ class ExperimentGrid:
     def print(self) -> None:
         """Prints the keys with their values, and how many variants they make."""
         say("=" * _WIDTH)
-        title = f"ExperimentGrid [{self._name}] runs over parameters:"
-        say(title if len(title) <= _WIDTH else f"ExperimentGrid [{self._name}]\nruns over parameters:", "green", True)
+        title = f"ExperimentGrid [{one_line(self._name)}]"
+        gap = " " if len(title) + len(" runs over parameters:") <= _WIDTH else "\n"
+        say(f"{title}{gap}runs over parameters:", "green", True)
         say("")
         for parameter in self._parameters:
             shorthand = self._shorthand(parameter)
             bracketed = "" if shorthand is None else f" [{shorthand}]"
             say(f" {colorize(parameter.key.ljust(40), 'cyan', bold=True)}{bracketed}\n")
             for value in parameter.values:
-                say(f"\t{convert_json(value)}")
+                say(f"\t{one_line(convert_json(value))}")
             say("")
         seeds = next((len(p.values) for p in self._parameters if p.key == SEED), 1)
         total = math.prod(len(p.values) for p in self._parameters) if self._parameters else 0

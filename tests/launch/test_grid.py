@@ -135,3 +135,10 @@ def test_print_gives_a_long_name_a_line_of_its_own(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert f"ExperimentGrid [{'x' * 60}]\nruns over parameters:\n" in out
     assert " Variants, counting seeds:               0\n" in out
+
+
+def test_control_characters_are_shown_and_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    grid_of("a\nb\x1b[2J", note=["two\nlines"]).print()
+    out = capsys.readouterr().out
+    assert "ExperimentGrid [a\\nb\\x1b[2J] runs over parameters:" in out
+    assert "\ttwo\\nlines\n" in out
