@@ -98,9 +98,9 @@ def identify(function: Callable[..., Any]) -> str:
 
 
 def _script() -> str:
-    """The script that runs here; empty for a prompt or a notebook, whose functions are known by their code."""
+    """The script that runs here; empty for a prompt, a notebook or a pipe, whose functions are known by their code."""
     file = getattr(sys.modules["__main__"], "__file__", None)
-    return os.path.realpath(file) if isinstance(file, str) else ""
+    return os.path.realpath(file) if isinstance(file, str) and os.path.isfile(file) else ""
 
 
 def _label(function: Callable[..., Any]) -> str:
