@@ -11,8 +11,17 @@ from pathlib import Path
 
 import pytest
 
+import gridrl
+from gridrl.results.reader import find_runs
+
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "data" / "README.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELL_BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -81,6 +90,16 @@ def test_every_page_stands_in_the_index() -> None:
     assert missing == []
 
 
+def test_the_grid_that_comes_along_is_finished_and_can_be_drawn(tmp_path: Path) -> None:
+    found = find_runs([ROOT / "data" / "example"])
+    assert [(run.name, run.seed, run.state, len(run.columns["Epoch"])) for run in found.runs] == [
+        (f"example_hid{sizes}", seed, "done", 15) for sizes in ("32", "64-64") for seed in range(3)
+    ]
+    picture = tmp_path / "example.png"
+    gridrl.plot([ROOT / "data" / "example"], save=[picture])
+    assert picture.stat().st_size > 10_000
+
+
 def commands() -> list[str]:
     lines = [line for page in PAGES for block in SHELL_BLOCK.findall(page.read_text()) for line in block.splitlines()]
     return sorted({line.partition("  #")[0].strip() for line in lines if line.startswith("python -m gridrl.run ppo")})
@@ -90,7 +109,7 @@ def commands() -> list[str]:
 def test_documented_grids_parse(command: str, tmp_path: Path) -> None:
     """Every `ppo` command of the documents is understood (a dry run starts nothing)."""
     words = command.split()[3:]
-    extra = [] if "--help" in words else ["--dry_run", "--data_dir", str(tmp_path)]
+    extra = [] if "--help" in words else ["--dry_run"]
     ended = subprocess.run(
         [sys.executable, "-m", "gridrl.run", *words, *extra],
         cwd=tmp_path,
