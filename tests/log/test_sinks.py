@@ -246,8 +246,8 @@ def test_everything_wrong_with_the_sinks_is_told_at_once(monkeypatch: pytest.Mon
         EpochLogger(tmp_path / "run", log=("wanbd", "tensorboard", "wandb", 3))  # type: ignore[arg-type]
     assert str(caught.value).splitlines() == [
         "--log: 'wanbd' is no sink. Did you mean 'wandb'? There are: progress, terminal, tensorboard, wandb.",
-        "--log tensorboard needs tensorboard, which is not installed: pip install 'gridrl[tensorboard]'",
-        "--log wandb needs wandb, which is not installed: pip install 'gridrl[wandb]'",
+        "the sink 'tensorboard' needs tensorboard, which is not installed: pip install 'gridrl[tensorboard]'.",
+        "the sink 'wandb' needs wandb, which is not installed: pip install 'gridrl[wandb]'.",
         "log: 3 is neither the name of a sink nor an object with write and close.",
     ]
     assert not list(tmp_path.iterdir())

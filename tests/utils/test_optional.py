@@ -20,7 +20,7 @@ def test_a_missing_package_is_told_with_the_line_that_installs_it() -> None:
     with pytest.raises(BadValue) as caught:
         import_optional("no_such_package.inner", extra="tensorboard", purpose="--log tensorboard")
     assert str(caught.value) == (
-        "--log tensorboard needs no_such_package, which is not installed: pip install 'gridrl[tensorboard]'"
+        "--log tensorboard needs no_such_package, which is not installed: pip install 'gridrl[tensorboard]'."
     )
     assert isinstance(caught.value.__cause__, ImportError)
 
