@@ -101,7 +101,7 @@ def check_sinks(log: str | Iterable[object]) -> None:
             problems.add(f"--log: {error}")
         package = _NEEDED_PACKAGES.get(entry)
         if package and not is_installed(package):
-            problems.add(f"--log {entry} needs {package}, which is not installed: pip install 'gridrl[{entry}]'")
+            problems.add(f"the sink {entry!r} needs {package}, which is not installed: pip install 'gridrl[{entry}]'.")
     problems.raise_if_any(BadValue)
 
 

@@ -34,4 +34,4 @@ def import_optional(module: str, *, extra: str, purpose: str) -> Any:
         package = module.partition(".")[0]
         if is_installed(package):
             raise BadValue(f"{purpose} needs {package}, which is installed but cannot be imported: {error}") from error
-        raise BadValue(f"{purpose} needs {package}, which is not installed: pip install 'gridrl[{extra}]'") from error
+        raise BadValue(f"{purpose} needs {package}, which is not installed: pip install 'gridrl[{extra}]'.") from error
