@@ -1,7 +1,8 @@
 """The connection between a launcher and the process of a run.
 
-A pair of sockets, one end each. The launcher's death closes its end: the kernel then sends the run's process a SIGTERM,
-so that no run outlives its launcher. The run sends how it ended, so that this is known even where the disk is full.
+A pair of sockets, one end each. The launcher's death closes its end: a run that hears of it ends itself, whatever its
+thunk makes of a SIGTERM, so that none outlives its launcher. The run sends how it ended, so that this is known even
+where the disk is full.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
-import sys
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
 VARIABLE = "GRIDRL_LIFELINE"
 """The environment variable with the number of the run's end; only the run's own process heeds it."""
+
+GRACE_S = 4.0
+"""Seconds from the SIGTERM to the SIGKILL for a run whose launcher has died."""
 
 _MOST_BYTES = 65536
 
@@ -62,6 +66,7 @@ class RunEnd:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.is_cut = False
         os.set_inheritable(descriptor, False)
 
     @classmethod
@@ -74,17 +79,22 @@ class RunEnd:
         return cls(int(number)) if number.isdecimal() else None
 
     def follow(self) -> None:
-        """From here on this process gets a SIGTERM when its launcher dies (on Linux; elsewhere nothing happens)."""
-        if sys.platform != "linux":
-            return
-        import fcntl
+        """From here on this process ends with its launcher.
 
-        fcntl.fcntl(self._descriptor, fcntl.F_SETSIG, signal.SIGTERM)
-        fcntl.fcntl(self._descriptor, fcntl.F_SETOWN, os.getpid())
-        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
-        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
-        if select.select([self._descriptor], [], [], 0)[0]:  # the launcher never writes: it is gone already
-            os.kill(os.getpid(), signal.SIGTERM)
+        It gets a SIGTERM; if it still lives `GRACE_S` later, it and all of its process group are killed.
+        """
+        threading.Thread(target=self._end_with_launcher, name="gridrl-lifeline", daemon=True).start()
+
+    def _end_with_launcher(self) -> None:
+        with contextlib.suppress(OSError):
+            while os.read(self._descriptor, _MOST_BYTES):  # the launcher never writes: this waits for its death
+                continue
+        self.is_cut = True
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # which waits for it nowhere else
+        time.sleep(GRACE_S)
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Tells the launcher something, if it still lives."""

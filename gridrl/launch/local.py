@@ -10,7 +10,6 @@ import subprocess
 import sys
 import sysconfig
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,12 +20,12 @@ from gridrl.log.record import read_status
 from gridrl.utils.files import RunPaths
 from gridrl.utils.mpi_environment import without_mpi
 from gridrl.utils.mpirun import RunningRanks, start_ranks
-from gridrl.utils.processes import end_tree, process_identity
+from gridrl.utils.processes import end_stragglers, end_tree
 
 _IS_POSIX = os.name == "posix"
 _WORKER = "gridrl.launch.worker"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_STRAGGLERS_S = 1.0  # what processes that a run leaves behind get to end by themselves
+_STRAGGLERS_S = 1.0  # what processes that a run leaves behind get to end after a SIGTERM
 _CHUNK_BYTES = 65536
 _LOOK_S = 0.2  # how often the log of a run of several ranks is looked at, where it is shown
 
@@ -139,7 +138,7 @@ class FreshProcess:
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         with self._lock:  # from here on the pid may be somebody else's
             self._has_ended = True
-        _end_stragglers(pid)
+        end_stragglers(pid, _STRAGGLERS_S)
         code, cpu_s, peak_mb = self._reap()
         if self._copying is not None:
             self._copying.join(timeout=_STRAGGLERS_S)
@@ -162,35 +161,6 @@ class FreshProcess:
             if self._has_ended:
                 return
         end_tree(self._process.pid, grace_s)
-
-
-def _end_stragglers(group: int) -> None:
-    """Ends what a run that is over has left behind in its process group."""
-    deadline = time.monotonic() + _STRAGGLERS_S
-    signum = signal.SIGTERM
-    while _others_in(group):
-        with contextlib.suppress(OSError):
-            os.killpg(group, signum)
-        time.sleep(0.02)
-        if time.monotonic() > deadline:
-            if signum == signal.SIGKILL:
-                return  # stuck in the kernel
-            signum, deadline = signal.SIGKILL, deadline + _STRAGGLERS_S
-
-
-def _others_in(group: int) -> bool:
-    """Whether a process group has members beside its ended leader."""
-    if sys.platform != "linux":
-        return False
-    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-    return any(_is_member(pid, group) for pid in pids if pid != group)
-
-
-def _is_member(pid: int, group: int) -> bool:
-    try:
-        return os.getpgid(pid) == group and process_identity(pid) is not None  # a zombie is none
-    except OSError:
-        return False
 
 
 def _judged(code: int, said: Mapping[str, Any], paths: RunPaths, pid: int) -> Ending:

@@ -28,10 +28,12 @@ from gridrl.launch.payload import Payload, enter_payload
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.utils.files import RunPaths, write_atomic
 from gridrl.utils.mpi_environment import in_mpi
+from gridrl.utils.processes import end_stragglers
 from gridrl.utils.ranks import rank_guard, this_rank
 from gridrl.utils.seeding import rank_seed, seed_all
 
 _ERROR_CHARACTERS = 1000
+_STRAGGLERS_S = 1.0
 _UNSTARTED = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 
 
@@ -89,6 +91,8 @@ def run_alone(paths: RunPaths) -> int:
         _record_traceback(paths, error)
         status = replace(status, state=state, exit_code=code, signal=signum, error=_error_line(error))
         _end(paths, status, lifeline)
+        if lifeline is not None and lifeline.is_cut:
+            end_stragglers(os.getpid(), _STRAGGLERS_S)  # as the launcher does where it lives
         if signum is not None:
             _die_of(signum)
         return code

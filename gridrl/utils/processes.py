@@ -192,6 +192,42 @@ def end_tree(pid: int, grace_s: float) -> bool:
     return tree.wait(_KILL_WAIT_S)
 
 
+def end_stragglers(group: int, grace_s: float) -> None:
+    """Ends what is in a process group beside its leader (on Linux; elsewhere nothing happens).
+
+    The signals go to the leader too: it has ended, or ignores the first one and dies of the second.
+
+    Args:
+        group: the leader, which may be this process, or one whose exit status nobody has collected yet.
+        grace_s: seconds from the SIGTERM to the SIGKILL.
+    """
+    deadline = time.monotonic() + grace_s
+    signum = signal.SIGTERM
+    while _others_in(group):
+        with contextlib.suppress(OSError):
+            os.killpg(group, signum)
+        time.sleep(0.02)
+        if time.monotonic() > deadline:
+            if signum == signal.SIGKILL:
+                return  # stuck in the kernel
+            signum, deadline = signal.SIGKILL, deadline + grace_s
+
+
+def _others_in(group: int) -> bool:
+    """Whether a process group has members beside its leader."""
+    if sys.platform != "linux":
+        return False
+    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return any(_is_member(pid, group) for pid in pids if pid != group)
+
+
+def _is_member(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group and process_identity(pid) is not None  # a zombie is none
+    except OSError:
+        return False
+
+
 def usable_cores(environ: Mapping[str, str] | None = None) -> int:
     """How many cores this process may keep busy, at least 1.
 

@@ -170,3 +170,43 @@ def test_a_second_launcher_keeps_away_from_runs_that_are_alive(path: Path, data_
         assert status_of(data_dir, 1)["state"] == "running"
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=30)
+
+
+HEEDLESS = """
+import sys
+from gridrl import call_experiment
+
+def train(how, logger_kwargs):
+    import os, signal, subprocess, time
+    from gridrl.launch import lifeline
+    lifeline.GRACE_S = 0.5
+    child = subprocess.Popen(["sleep", "60"])
+    if how == "ignores":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with open(os.path.join(logger_kwargs["output_dir"], "up.tmp"), "w") as file:
+        file.write(f"{os.getpid()} {child.pid}")
+    os.rename(file.name, file.name.removesuffix(".tmp"))
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            if how != "swallows":
+                raise
+
+call_experiment("g", train, how=sys.argv[2], data_dir=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("how", ["heeds", "ignores", "swallows"])
+def test_nothing_of_a_run_outlives_a_killed_launcher(how: str, script: Callable[..., Path], data_dir: Path) -> None:
+    up = data_dir / "g" / "g_s0" / "up"
+    command = [sys.executable, str(script(HEEDLESS)), str(data_dir), how]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_for(up.exists)
+        pids = [int(word) for word in up.read_text().split()]
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(lambda: not any(process_identity(pid) for pid in pids), timeout_s=5)
+    assert derived_state(up.parent) == ("killed" if how == "heeds" else "lost")

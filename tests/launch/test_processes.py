@@ -128,8 +128,8 @@ def test_a_launcher_that_has_died_before_is_noticed_at_once() -> None:
         text=True,
     )
     lifeline.close()
-    out, _ = process.communicate("\n", timeout=30)
-    assert (process.returncode, out) == (-15, "")
+    process.communicate("\n", timeout=30)
+    assert process.returncode == -15
 
 
 def test_a_process_without_a_launcher_has_no_line_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
