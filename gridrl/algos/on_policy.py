@@ -211,6 +211,7 @@ class OnPolicyRun:
         actions that it is estimated from it does.
         """
         batch = self.storage.batch(["obs", "action", "logp"])
+        self.networks.actor.refresh()
         logp, _ = self.networks.actor.look(batch["obs"], batch["action"])
         kl = approx_kl_k3(torch.from_numpy(logp), torch.from_numpy(batch["logp"]))
         (mean,) = mean_over_ranks([float(kl)], len(logp))
@@ -232,6 +233,7 @@ class OnPolicyRun:
         batch = self.storage.batch()
         logp_old, adv, ret = (torch.from_numpy(batch[name]) for name in ("logp", "adv", "ret"))
         value_old = torch.from_numpy(self.storage.batch(["value"])["value"])
+        self.networks.actor.refresh()
         logp_array, entropy = self.networks.actor.look(batch["obs"], batch["action"])
         logp, value = torch.from_numpy(logp_array), torch.from_numpy(self.networks.actor.value(batch["obs"]))
         numbers = {

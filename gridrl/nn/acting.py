@@ -30,7 +30,7 @@ class Actor(Protocol):
     """What a rollout needs of networks."""
 
     def refresh(self) -> None:
-        """Takes the networks' newest parameters; called before every rollout."""
+        """Takes the networks' newest parameters; called before acting or looking, when they have been updated."""
         ...
 
     def draw(self, rng: np.random.Generator, count: int) -> Array | None:
@@ -97,7 +97,7 @@ class NumpyActor:
 
 
 class CopiedActor(NumpyActor):
-    """Acts for plain MLPs on another device: copies their parameters once per rollout."""
+    """Acts for plain MLPs on another device, by a copy of their parameters that `refresh` renews."""
 
     def __init__(self, net: Any, flat: FlatParameters) -> None:
         own = copy.deepcopy(net).cpu()

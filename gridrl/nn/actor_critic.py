@@ -102,7 +102,7 @@ class MLPActorCritic(nn.Module):
         with torch.no_grad():
             distribution, _ = self.pi(obs)
             action = distribution.sample()
-            return action.numpy(), self.v(obs).numpy(), distribution.log_prob(action).numpy()
+            return action.cpu().numpy(), self.v(obs).cpu().numpy(), distribution.log_prob(action).cpu().numpy()
 
     def act(self, obs: Tensor) -> npt.NDArray[Any]:
         """A sampled action for observations [D] or [B, D]."""
