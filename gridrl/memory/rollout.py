@@ -168,6 +168,7 @@ class RolloutStorage:
         Args:
             size: rows per minibatch, at most. `ceil(T N / size)` minibatches are cut, however many rows are valid, so
                 that ranks with blocks of one shape make the same number of updates; none is ever a small remainder.
+                Where fewer rows are valid than that, each is a minibatch and the first ones are taken again.
             rng: draws one permutation per call.
             keys: the columns wanted.
 
@@ -175,8 +176,10 @@ class RolloutStorage:
             Contiguous slices [b, ...] of columns that were gathered once for the whole pass.
         """
         order = rng.permutation(np.flatnonzero(self.valid))
+        count = -(-self.num_steps * self.num_envs // size)
+        if len(order) < count:
+            order = np.resize(order, count)
         shuffled = {key: self._flat(key).take(order, axis=0) for key in keys}
-        count = min(-(-self.num_steps * self.num_envs // size), len(order))
         bounds = [i * len(order) // count for i in range(count + 1)]
         for begin, end in pairwise(bounds):
             yield {key: column[begin:end] for key, column in shuffled.items()}

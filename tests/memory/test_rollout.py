@@ -156,6 +156,15 @@ def test_the_number_of_minibatches_does_not_depend_on_restarts() -> None:
     assert sizes == [5, 5, 5, 5]
 
 
+def test_with_fewer_rows_than_minibatches_some_rows_come_twice_and_none_is_left_out() -> None:
+    storage = filled(4, 3)
+    storage.valid[::2] = False
+    valid = storage.reward[1::2].reshape(-1).tolist()
+    minibatches = [m["reward"].tolist() for m in storage.minibatches(1, np.random.default_rng(0), ("reward",))]
+    assert [len(minibatch) for minibatch in minibatches] == [1] * 12
+    assert {row for minibatch in minibatches for row in minibatch} == set(valid)
+
+
 def test_a_minibatch_larger_than_the_block_is_the_block() -> None:
     assert [len(minibatch["obs"]) for minibatch in filled(4, 1).minibatches(64, np.random.default_rng(0))] == [4]
 
