@@ -118,13 +118,17 @@ def _check_interface(module: Any, actor_critic: Callable[..., Any]) -> None:
         raise BadValue(f"actor_critic={getattr(actor_critic, '__name__', actor_critic)}: it has no method 'act'.")
 
 
-def _device(name: str) -> torch.device:
+def _device(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
-    except RuntimeError:
-        raise BadValue(f"device={name!r}: no such device; 'cpu', 'cuda' or 'cuda:1' is meant.") from None
+    except (RuntimeError, TypeError):
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise BadValue(f"device={name!r}: no such device; 'cpu', 'cuda' or 'cuda:1' is meant.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise BadValue(f"device={name!r}: this machine has no GPU that torch can use. Use device='cpu'.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BadValue(f"device={name!r}: this machine has {torch.cuda.device_count()} GPU(s), counted from cuda:0.")
     return device
 
 
@@ -179,13 +183,16 @@ def local_steps(steps_per_epoch: int, num_procs: int, num_envs: int) -> int:
     """Steps per epoch of each environment, where `steps_per_epoch` counts those of all environments of all ranks.
 
     Raises:
-        BadValue: if that leaves an environment without a step.
+        BadValue: if that can leave an environment without a transition. One of several environments spends a step on
+            starting an episode again, but never two in a row.
     """
     steps = steps_per_epoch // (num_procs * num_envs)
-    if steps < 1:
+    least = 1 if num_envs == 1 else 2
+    if steps < least:
+        why = "one step" if least == 1 else "two steps (the first may only start an episode again)"
         raise BadValue(
             f"steps_per_epoch={steps_per_epoch}: {num_procs} rank(s) with {num_envs} environment(s) each need at least "
-            f"{num_procs * num_envs}, one step per environment."
+            f"{least * num_procs * num_envs}, {why} per environment."
         )
     return steps
 

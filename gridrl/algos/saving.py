@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gridrl.envs.stepping import Worlds
+from gridrl.envs.wrappers import RewardNormalizer
 from gridrl.errors import CheckpointError
 from gridrl.log.logger import Logger
 from gridrl.train.checkpoint import Checkpoints, generators_state, set_generators_state
@@ -141,3 +142,6 @@ class TrainingState:
         )
         # a seed of its own for each time, or every attempt would begin with the same episodes
         self.worlds.reset(int(self.generators["noise"].integers(2**31)))
+        for part in self.own.values():
+            if isinstance(part, RewardNormalizer):
+                part.forget_episodes()

@@ -155,6 +155,24 @@ def test_a_broken_checkpoint_is_told(short: Short) -> None:
         short(epochs=4)
 
 
+def test_returns_that_scale_rewards_begin_anew_where_the_episodes_do(
+    short: Short, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Any] = []
+    collect = OnPolicyRun.collect
+
+    def noted(run: Any) -> None:
+        found.append(run.state.own["reward_normalizer"].state_dict()["returns"].tolist())
+        collect(run)
+
+    monkeypatch.setattr(OnPolicyRun, "collect", noted)
+    # a pole cannot fall within 7 steps: the first rollout ends in the midst of an episode
+    unknown: dict[str, Any] = {"env_fn": make_secret, "normalize_reward": True, "steps_per_epoch": 7}
+    short("continued", epochs=1, **unknown)
+    short("continued", **unknown)
+    assert found == [[0.0], [0.0]]
+
+
 class Secret(gym.Wrapper[Any, Any, Any, Any]):
     """A wrapper whose state nobody knows."""
 

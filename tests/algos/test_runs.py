@@ -13,11 +13,13 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
+from gridrl.algos import assembly
 from gridrl.algos.ppo import ppo
 from gridrl.algos.vpg import vpg
 from gridrl.envs.making import env_fn
 from gridrl.errors import BadValue
 from gridrl.log.progress import read_progress
+from gridrl.nn.acting import CopiedActor
 from gridrl.signature import read_signature
 from tests.algos.short_runs import Separate, Short, rows
 
@@ -218,10 +220,13 @@ BAD = [
     ({"num_envs": True}, r"num_envs=True: a whole number from 1 on is needed\."),
     ({"max_grad_norm": 0}, r"max_grad_norm=0: a number above 0 is needed, or None\."),
     ({"pi_lr": "fast"}, r"pi_lr='fast': a number from 0 on is needed\."),
-    ({"num_envs": 500}, r"steps_per_epoch=200: 1 rank\(s\) with 500 environment\(s\) each need at least 500"),
+    ({"num_envs": 500}, r"steps_per_epoch=200: 1 rank\(s\) with 500 environment\(s\) each need at least 1000, two steps"),
+    ({"num_envs": 101}, r"steps_per_epoch=200: 1 rank\(s\) with 101 environment\(s\) each need at least 202, two steps"),
     ({"lr_schedule": "liner"}, r"lr_schedule='liner': None, 'linear' or a function .* Did you mean 'linear'\?"),
     ({"minibatch_size": 50, "train_v_iters": 5}, "train_v_iters has no meaning with minibatch_size"),
     ({"device": "tpu"}, "device='tpu': no such device; 'cpu', 'cuda' or 'cuda:1' is meant"),
+    ({"device": "meta"}, "device='meta': no such device; 'cpu', 'cuda' or 'cuda:1' is meant"),
+    ({"device": None}, "device=None: no such device; 'cpu', 'cuda' or 'cuda:1' is meant"),
     ({"seed": -1}, "seed: a whole number from 0 to 4294967295 is needed, not -1"),
     ({"actor_critic": lambda o, a, **k: nn.Linear(1, 1)}, "<lambda>: it has no module 'pi'"),
     ({"ac_kwargs": {"init": "orthogonl"}}, "no initialisation 'orthogonl'"),
@@ -282,6 +287,25 @@ def test_an_epoch_is_never_longer_than_asked_and_the_difference_is_told(
     assert "steps_per_epoch=200 is no multiple of 1 rank(s) x 3 environment(s): an epoch has 198 steps." in (
         capsys.readouterr().out
     )
+
+
+def test_the_shortest_rollouts_of_several_environments_always_hold_a_transition(short: Short) -> None:
+    # episodes of one step: every second row of each environment only starts the next episode
+    run = {"num_envs": 3, "steps_per_epoch": 6, "epochs": 3, "env_fn": env_fn("Pendulum-v1", max_episode_steps=1)}
+    for name, more in (("whole", {}), ("parts", {"minibatch_size": 1})):
+        columns = read_progress(short(name, **run, **more) / "progress.txt")
+        assert np.isfinite(columns["LossV"]).all(), name
+
+
+@pytest.mark.parametrize("minibatch_size", [None, 50])
+def test_a_copy_that_acts_for_another_device_sees_the_updates(
+    short: Short, monkeypatch: pytest.MonkeyPatch, minibatch_size: int | None
+) -> None:
+    kwargs = {"minibatch_size": minibatch_size, "epochs": 3, "pi_lr": 0.03, "target_kl": 0.01, "train_pi_iters": 20}
+    direct = rows(short("direct", **kwargs))
+    monkeypatch.setattr(assembly, "make_actor", lambda net, flat, shape: CopiedActor(net, flat))
+    assert rows(short("copied", **kwargs)) == direct
+    assert read_progress(short("copied", **kwargs) / "progress.txt")["StopIter"].min() < 19
 
 
 def test_a_gpu_is_used_where_there_is_one_and_missed_aloud_where_there_is_none(short: Short) -> None:
