@@ -86,6 +86,9 @@ def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
         log=launch.get("log", ()),
         dry_run=launch.get("dry_run", False),
         preset=launch.get("preset"),
+        only_failed=launch.get("only_failed", False),
+        force=launch.get("force", False),
+        fresh=launch.get("fresh", False),
         command=shlex.join(["python", "-m", "gridrl.run", name, *words]),
     )
     if launch.get("dry_run", False):

@@ -46,6 +46,9 @@ _TABLE = (
     LauncherOption("preset", "str", "-", "a published set of values, see below"),
     LauncherOption("log", "str", "-", "tensorboard, wandb: where rows go besides progress.txt", takes_several=True),
     LauncherOption("datestamp", "bool", "False", "date and time in the names of directories"),
+    LauncherOption("only_failed", "bool", "False", "only the runs that failed, were killed or lost before"),
+    LauncherOption("force", "bool", "False", "run again what is done; what it made moves to .trash in data_dir"),
+    LauncherOption("fresh", "bool", "False", "move all that this grid has made to .trash, start from nothing"),
     LauncherOption("dry_run", "bool", "False", "show the runs, start nothing"),
 )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from gridrl.errors import BadValue, Problems
 from gridrl.launch.arguments import LOGGER_KWARGS
+from gridrl.launch.resuming import TRASH
 from gridrl.launch.spec import RunSpec, differences
 from gridrl.launch.variants import SEED
 from gridrl.log.places import check_name, setup_logger_kwargs
@@ -75,9 +76,14 @@ class Directories:
         data_dir: where runs are looked for, and new ones go.
         datestamp: whether new directories bear date and time.
         dry_run: whether runs are only looked at, so that those which are running do no harm.
+        left: the grid whose runs are about to be moved away: their directories are free. None: of no grid.
+
+    Attributes:
+        left: the directories of these runs.
+        notes: what the user should know.
     """
 
-    def __init__(self, data_dir: Path, datestamp: bool, *, dry_run: bool = False) -> None:
+    def __init__(self, data_dir: Path, datestamp: bool, *, dry_run: bool = False, left: str | None = None) -> None:
         self._data_dir = data_dir
         self._datestamp = datestamp
         self._dry_run = dry_run
@@ -86,6 +92,8 @@ class Directories:
         self._names: dict[tuple[Any, Any], str] = {}
         self._taken: set[Path] = set()
         self._searched: set[Path] = set()
+        self._left_grid = left
+        self.left: list[Path] = []
         self.notes: list[str] = []
         self._search(data_dir)
 
@@ -95,11 +103,20 @@ class Directories:
             return
         self._searched.add(directory)
         for run in known_runs(directory):
+            if self._is_left(run):
+                continue
             other = self._known.get(run.key)
             if other is None or _rank(run) > _rank(other):  # of copies the one that is done
                 self._known[run.key] = run
             self._owners.setdefault(run.run_dir.parent, {}).setdefault(run.owner, run.config)
             self._names.setdefault(run.owner, run.name)
+
+    def _is_left(self, run: KnownRun) -> bool:
+        """Whether a run is about to be moved away; it is noted."""
+        is_left = self._left_grid is not None and run.config.get("grid") == self._left_grid
+        if is_left and run.run_dir not in self.left:
+            self.left.append(run.run_dir)
+        return is_left
 
     def _search_outer(self, name: str) -> None:
         """Takes up the runs in the directories that the slashes of a name make, dated or not."""
@@ -135,7 +152,8 @@ class Directories:
             return None
         run_dir = Path(wish).expanduser().absolute()
         known = _read_known(run_dir)
-        return _placed(run_dir, spec.name, known if known is not None and known.key == _key(spec) else None)
+        is_own = known is not None and known.key == _key(spec) and not self._is_left(known)
+        return _placed(run_dir, spec.name, known if is_own else None)
 
     def _where_it_was(self, spec: RunSpec) -> Place | None:
         known = self._known.get(_key(spec))
@@ -173,15 +191,23 @@ class Directories:
     def _faults(self, place: Place) -> Iterator[str]:
         if place.run_dir in self._taken:
             yield f"{place.run_dir}: two runs would write there. Leave `{LOGGER_KWARGS}:output_dir` to the launcher."
-        elif place.known is None and (strangers := _strangers(place.run_dir, self._data_dir)):
+        elif self._is_taken(place) and (strangers := _strangers(place.run_dir, self._data_dir)):
             yield (
                 f"{place.run_dir} {strangers}. Nothing is written over: move it away, or choose another name or "
                 "data_dir."
             )
         elif place.state == "running" and not self._dry_run:
-            status = read_status(place.run_dir)
-            where = f" (process {status.pid} on {status.host})" if status is not None else ""
-            yield f"{place.run_dir}: this run is still running{where}. Wait for it, or end it first."
+            yield still_running(place.run_dir)
+
+    def _is_taken(self, place: Place) -> bool:
+        return place.known is None and place.run_dir not in self.left
+
+
+def still_running(run_dir: Path) -> str:
+    """What is told of a run that another launcher has running."""
+    status = read_status(run_dir)
+    where = f" (process {status.pid} on {status.host})" if status is not None else ""
+    return f"{run_dir}: this run is still running{where}. Wait for it, or end it first."
 
 
 def known_runs(directory: Path) -> Iterator[KnownRun]:
@@ -196,7 +222,7 @@ def known_runs(directory: Path) -> Iterator[KnownRun]:
 def _subdirectories(directory: Path) -> list[Path]:
     try:
         with os.scandir(directory) as entries:
-            return sorted(directory / entry.name for entry in entries if entry.is_dir())
+            return sorted(directory / entry.name for entry in entries if entry.is_dir() and entry.name != TRASH)
     except OSError:
         return []
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from gridrl.launch.local import Ending
 from gridrl.launch.order import Order, Plan, PlannedRun
 from gridrl.launch.plan import make_plan
-from gridrl.launch.report import Progress, announce, summarise
+from gridrl.launch.report import Progress, announce, announce_moved, summarise
 from gridrl.launch.result import GridResult, RunResult
+from gridrl.launch.resuming import move_away
 from gridrl.launch.scheduler import Scheduler
 from gridrl.log.record import read_status
 from gridrl.utils.console import say
@@ -34,13 +35,15 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
     introduce()
     announce(plan, order.data_dir)
     if order.dry_run:
+        announce_moved(plan.moved)
         result = GridResult([_unstarted(run) for run in plan.runs])
         summarise(result, order.data_dir)
         return result
-    pending = [run for run in plan.runs if not run.is_done]
+    pending = [run for run in plan.runs if run.is_due]
     progress = Progress(pending)
     if pending:
         _wait_before_launch()
+        announce_moved(plan.moved, move_away(plan.moved, order.data_dir))
         try:
             Scheduler(pending, plan.jobs, progress).carry_out()
         except (KeyboardInterrupt, SystemExit):
@@ -83,7 +86,7 @@ def _ended(run: PlannedRun, ending: Ending, elapsed_s: float) -> RunResult:
 
 def _unstarted(run: PlannedRun, pending: list[PlannedRun] | None = None) -> RunResult:
     """A run that was not started now: done before, still waiting, or looked at in a dry run."""
-    is_queued = pending is not None and not run.is_done
+    is_queued = pending is not None and run.is_due
     status = None if run.is_done or is_queued else read_status(run.place.run_dir)
     return RunResult(
         variant=run.spec.variant,
@@ -94,4 +97,5 @@ def _unstarted(run: PlannedRun, pending: list[PlannedRun] | None = None) -> RunR
         error=status.error if status is not None else None,
         skipped=run.is_done,
         run_id=run.spec.run_id,
+        prospect="again" if run.is_repeated else "goes on" if run.has_grown else "",
     )

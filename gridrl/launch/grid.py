@@ -13,6 +13,7 @@ from gridrl.launch.naming import Names
 from gridrl.launch.order import Order, data_directory
 from gridrl.launch.report import one_line
 from gridrl.launch.result import GridResult
+from gridrl.launch.resuming import Resume
 from gridrl.launch.variants import SEED, Parameter, check_parameter, expand
 from gridrl.utils.console import colorize, say
 from gridrl.utils.names import default_shorthand
@@ -159,6 +160,9 @@ class ExperimentGrid:
         dry_run: bool = False,
         command: str | None = None,
         preset: str | None = None,
+        only_failed: bool = False,
+        force: bool = False,
+        fresh: bool = False,
     ) -> GridResult:
         """Runs the thunk for every variant, each in processes and a directory of its own.
 
@@ -177,6 +181,9 @@ class ExperimentGrid:
             dry_run: shows the runs with their states and directories, and starts nothing.
             command: how this was asked for, noted in `config.json`; None: this program's command line.
             preset: the name of the published set of defaults that is among the keys, noted there too.
+            only_failed: only the runs that were started before and did not get to their end.
+            force: runs that are done run again, from nothing; what they made moves to `<data_dir>/.trash/`.
+            fresh: everything that this grid has made so far moves there, and all runs start from nothing.
 
         Returns:
             A record of each run, in the order of `variants()`.
@@ -199,5 +206,6 @@ class ExperimentGrid:
             command=command,
             preset=preset,
             dry_run=dry_run,
+            resume=Resume(only_failed, force, fresh),
         )
         return execute(order, self.print)

@@ -11,6 +11,7 @@ from typing import Any
 from gridrl.errors import BadValue
 from gridrl.launch.directories import Place
 from gridrl.launch.payload import Payload
+from gridrl.launch.resuming import USUAL, Resume
 from gridrl.launch.spec import RunSpec, has_grown
 from gridrl.launch.variants import SEED
 from gridrl.utils.files import RunPaths
@@ -37,6 +38,7 @@ class Order:
         command: how this was typed; None: the program's own command line.
         preset: the name of the set of defaults that filled the variants up.
         dry_run: whether nothing is to be started.
+        resume: what is wanted of runs that are known already.
     """
 
     grid: str
@@ -51,6 +53,7 @@ class Order:
     command: str | None = None
     preset: str | None = None
     dry_run: bool = False
+    resume: Resume = USUAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,7 @@ class PlannedRun:
         config: its `config.json`.
         log: names of sinks beside the usual ones.
         env_spec: how its environment is registered, where the launcher's script has done that itself.
+        resume: what is wanted of it if it is known already.
     """
 
     spec: RunSpec
@@ -70,6 +74,7 @@ class PlannedRun:
     config: Mapping[str, Any]
     log: tuple[str, ...] = ()
     env_spec: Any = None
+    resume: Resume = USUAL
 
     @property
     def paths(self) -> RunPaths:
@@ -83,9 +88,19 @@ class PlannedRun:
         return isinstance(before, dict) and has_grown(before, self.spec.grows)
 
     @property
+    def is_repeated(self) -> bool:
+        """Whether it is done, but is to be run again from nothing."""
+        return self.place.state == "done" and self.resume.force
+
+    @property
     def is_done(self) -> bool:
         """Whether there is nothing left to do."""
-        return self.place.state == "done" and not self.has_grown
+        return self.place.state == "done" and not self.has_grown and not self.is_repeated
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be started now."""
+        return not self.is_done and not self.resume.leaves_out(self.place.state)
 
     def payload(self) -> Payload:
         """What its process needs."""
@@ -114,12 +129,14 @@ class Plan:
         num_cpu: MPI ranks of each.
         jobs: how many at once.
         notes: what the user should know before they start.
+        moved: the old run directories that make room for them.
     """
 
     runs: list[PlannedRun]
     num_cpu: int
     jobs: int
     notes: list[str] = field(default_factory=list)
+    moved: list[Path] = field(default_factory=list)
 
 
 def data_directory(data_dir: str | Path | None) -> Path:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from gridrl.errors import BadValue, DuplicateKey, Problems, RunDirectoryInUse
 from gridrl.launch.checks import CheckedRun, check_resources, check_runs
 from gridrl.launch.configuration import make_config
-from gridrl.launch.directories import Directories, check_data_dir
+from gridrl.launch.directories import Directories, check_data_dir, still_running
 from gridrl.launch.order import THREADS, Order, Plan, PlannedRun
 from gridrl.launch.spec import RunSpec, growth, identify_run, keys_outside
 from gridrl.launch.variants import SEED
+from gridrl.log.record import derived_state
 from gridrl.utils.mpirun import check_mpi
 from gridrl.utils.seeding import check_seed
 
@@ -21,21 +22,31 @@ def make_plan(order: Order) -> Plan:
     Raises:
         GridRLError: what is wrong with it; all faults of one kind of check are told at once.
     """
+    order.resume.check()
     num_cpu, jobs = check_resources(order)
     checked = check_runs(order)
     specs = _specified(order, checked, num_cpu)
-    directories = Directories(order.data_dir, order.datestamp, dry_run=order.dry_run)
+    directories = Directories(order.data_dir, order.datestamp, dry_run=order.dry_run, left=_left(order))
     problems = Problems()
     runs = []
     for spec, run in zip(specs, checked, strict=True):
         config = make_config(spec, order, THREADS)
         place = directories.place(spec, config, problems)
-        runs.append(PlannedRun(spec, place, {"exp_name": place.name, **config}, order.log, run.env_spec))
+        runs.append(PlannedRun(spec, place, {"exp_name": place.name, **config}, order.log, run.env_spec, order.resume))
+    for run_dir in () if order.dry_run else directories.left:
+        if derived_state(run_dir) == "running":
+            problems.add(still_running(run_dir))
     problems.raise_if_any(RunDirectoryInUse)
-    if not order.dry_run and not all(run.is_done for run in runs):
+    if not order.dry_run and any(run.is_due for run in runs):
         check_mpi(num_cpu)
         check_data_dir(order.data_dir)
-    return Plan(runs, num_cpu, jobs, directories.notes)
+    moved = [*directories.left, *(run.place.run_dir for run in runs if run.is_repeated)]
+    return Plan(runs, num_cpu, jobs, directories.notes, moved)
+
+
+def _left(order: Order) -> str | None:
+    """The grid whose earlier runs count for nothing this time."""
+    return order.grid if order.resume.fresh else None
 
 
 def _specified(order: Order, checked: Sequence[CheckedRun], num_cpu: int) -> list[RunSpec]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from gridrl.launch.local import Ending
 from gridrl.launch.order import Plan, PlannedRun
 from gridrl.launch.result import GridResult, RunResult, count_of, told_counts
+from gridrl.launch.resuming import TRASH
 from gridrl.utils.console import console, is_terminal, say, warn_line
 
 _COLORS = {"done": "green", "failed": "red", "killed": "red", "timeout": "red", "lost": "yellow", "running": "cyan"}
@@ -31,19 +32,38 @@ def announce(plan: Plan, data_dir: Path) -> None:
         warn_line(one_line(note))
     say(f"Data directory: {one_line(data_dir)}")
     counts = Counter(_prospect(run) for run in plan.runs)
-    told = "".join(f", {counts[what]} {what}" for what in (_DONE, _TO_GO_ON, _AGAIN) if counts[what])
+    told = "".join(
+        f", {counts[what]} {what}" for what in (_DONE, _TO_GO_ON, _REPEATED, _AGAIN, _LEFT_OUT) if counts[what]
+    )
     ranks = "1 rank" if plan.num_cpu == 1 else f"{plan.num_cpu} ranks"
-    pending = len(plan.runs) - counts[_DONE]
+    pending = len(plan.runs) - counts[_DONE] - counts[_LEFT_OUT]
     how = f"; {min(plan.jobs, pending)} at once (jobs), {ranks} each (num_cpu)" if pending else ""
     say(f"{count_of(len(plan.runs), 'run')}{told}{how}")
 
 
+def announce_moved(moved: Sequence[Path], places: Sequence[Path] = ()) -> None:
+    """Says where old run directories have gone, or that they would go.
+
+    Args:
+        moved: the run directories.
+        places: where they are now; none in a dry run.
+    """
+    if moved:
+        where = f"moved to {', '.join(map(one_line, places))}" if places else f"to be moved to {TRASH}"
+        say(f"{count_of(len(moved), 'earlier run')} {where}")
+
+
 _DONE, _TO_GO_ON, _AGAIN, _FIRST = "done already", "done, to go on", "to be started again", "new"
+_REPEATED, _LEFT_OUT = "done, to be run again", "left out"
 
 
 def _prospect(run: PlannedRun) -> str:
+    if run.is_repeated:
+        return _REPEATED
     if run.place.state == "done":
         return _DONE if run.is_done else _TO_GO_ON
+    if not run.is_due:
+        return _LEFT_OUT
     return _FIRST if run.place.state in ("new", "queued") else _AGAIN
 
 
@@ -92,7 +112,7 @@ def summarise(result: GridResult, data_dir: Path) -> None:
 def _row(run: RunResult, data_dir: Path | None) -> list[str]:
     state = f"{run.state} (before)" if run.skipped else run.state
     if run.state == "done" and run.elapsed_s is None and not run.skipped:
-        state = "done, goes on"  # of a dry run
+        state = f"done, {run.prospect}"  # of a dry run
     time = "" if run.elapsed_s is None else _seconds(run.elapsed_s)
     last = _cut(run.error or "") if data_dir is None else _below(run.run_dir, data_dir)
     return [one_line(run.name), str(run.seed), state, time, last]

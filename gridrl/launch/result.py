@@ -26,6 +26,8 @@ class RunResult:
         skipped: whether it was done already.
         run_id: the hash of what it computes.
         elapsed_s: how long it ran now, None if it was not started.
+        prospect: of a dry run, what a start would do with a run that is done: it "goes on", or runs "again" from
+            nothing. Empty: neither.
     """
 
     variant: Mapping[str, Any]
@@ -39,6 +41,7 @@ class RunResult:
     skipped: bool = False
     run_id: str = ""
     elapsed_s: float | None = None
+    prospect: str = ""
 
     @property
     def ok(self) -> bool:

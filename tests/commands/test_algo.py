@@ -201,3 +201,21 @@ def test_with_a_display_a_window_is_suggested(here: Path, monkeypatch: pytest.Mo
     RunPaths(run).progress.write_text("Epoch\n1\n")
     monkeypatch.setenv("DISPLAY", ":0")
     assert next_commands(GridResult([RunResult({}, "g", 0, run, "done")]))[-1] == "  python -m gridrl.run plot data/g"
+
+
+def test_runs_are_repeated_from_the_command_line(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    progress = here / "data" / "train" / "train_s0" / "progress.txt"
+    assert main(["mine.py:train"]) == 0
+    progress.write_text("mine")
+    assert main(["mine.py:train"]) == 0
+    assert progress.read_text() == "mine"
+    assert main(["mine.py:train", "--force"]) == 0
+    assert progress.read_text() != "mine"
+    assert [path.read_text() for path in (here / "data" / ".trash").rglob("progress.txt")] == ["mine"]
+    assert main(["mine.py:train", "--fresh"]) == 0
+    assert len(list((here / "data" / ".trash").rglob("progress.txt"))) == 2
+    capfd.readouterr()
+    assert main(["mine.py:train", "--lr", "0.1", "0.2", "--only-failed"]) == 1  # not all of them are done
+    assert "2 runs, 2 left out\n" in capfd.readouterr().out
+    assert main(["mine.py:train", "--only-failed", "--fresh"]) == 2
+    assert "only_failed and fresh do not go together" in capfd.readouterr().err
