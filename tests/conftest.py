@@ -1,8 +1,11 @@
-"""What every test shares: no settings of the user's, one thread a process, no colours."""
+"""What every test shares: no settings of the user's, one thread a process, no colours; small disks."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +21,8 @@ settings.register_profile(
 )
 settings.load_profile("gridrl")
 
+TINY_DISK_BYTES = 64 * 1024
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -26,3 +31,31 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: 
     if not empty.exists():
         empty.write_text("")
     monkeypatch.setenv("GRIDRL_USER_CONFIG", str(empty))
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """The root of a real file system of 64 KiB; making one takes root's rights on Linux."""
+    directory = tmp_path / "tiny disk"
+    directory.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={TINY_DISK_BYTES}", "none", str(directory)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True, timeout=30)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"a file system of 64 KiB cannot be mounted here ({error}); a simulated full disk is tested anyway")
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "-l", str(directory)], check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture
+def fill() -> Callable[[Path, int], None]:
+    """Takes up a file system but for so many bytes (a whole number of pages)."""
+
+    def fill_up(directory: Path, leave: int) -> None:
+        found = os.statvfs(directory)
+        with open(directory / "filler", "ab") as filler:
+            filler.write(b"x" * (found.f_bavail * found.f_bsize - leave))
+
+    return fill_up

@@ -19,6 +19,7 @@ from typing import Any
 
 import gridrl
 from gridrl.errors import NotPicklable, PayloadError, PayloadVersion
+from gridrl.log.disk import told_when_full
 from gridrl.utils.files import write_atomic
 
 FORMAT = 1
@@ -49,11 +50,13 @@ def write_payload(path: Path, payload: Payload) -> None:
 
     Raises:
         NotPicklable: the thunk or a keyword cannot be pickled; its key path is told.
+        DiskFull: no room.
     """
     header = {"format": FORMAT, "gridrl": gridrl.__version__, "python": _python()}
     place = {"cwd": os.getcwd(), "sys_path": _absolute_path(), "argv": sys.argv}
     body = json.dumps(place).encode() + b"\n" + pickled(payload)
-    write_atomic(path, json.dumps(header).encode() + b"\n" + zlib.compress(body), mode=0o600)
+    with told_when_full(path, "the payload was not written"):
+        write_atomic(path, json.dumps(header).encode() + b"\n" + zlib.compress(body), mode=0o600)
 
 
 def pickled(payload: Payload) -> bytes:

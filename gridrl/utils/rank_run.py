@@ -27,6 +27,7 @@ _CLEANUP_S = 3.0  # what mpiexec gets to end the other ranks by itself after one
 _REFRESH_S = 5.0  # how often the descendants of the ranks are recorded
 _KILL_WAIT_S = 5.0
 _TAIL_BYTES = 65536
+_MARK_BYTES = 4096  # more than any mark of a rank takes
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,15 @@ class RunningRanks:
         if code == 0:
             return RankOutcome(1, missing[0], "ended without an error before its work was done")
         last = _last_line(_tail(self._mpiexec_log, 0))
-        return RankOutcome(_failed(code), None, f"mpiexec {_ending(code)}{last and ': '}{last}")
+        return RankOutcome(_failed(code), None, f"mpiexec {_ending(code)}{last and ': '}{last}{self._why_wordless()}")
+
+    def _why_wordless(self) -> str:
+        """Why no rank could write down what happened, where the disk is the reason."""
+        try:
+            write_atomic(self._paths.ranks / "room.tmp", bytes(_MARK_BYTES))
+        except OSError as error:
+            return f"; {self._paths.root} cannot be written: {error.strerror}"
+        return ""
 
     @property
     def _mpiexec_log(self) -> Path:

@@ -14,7 +14,7 @@ import pytest
 
 from gridrl import ExperimentFailed, call_experiment
 from gridrl.errors import BackendError, DiskFull
-from gridrl.launch import configuration, scheduler, worker
+from gridrl.launch import configuration, payload, scheduler, worker
 from gridrl.launch.lifeline import Lifeline, RunEnd
 from gridrl.log.record import Status, read_status
 from gridrl.utils import files
@@ -52,10 +52,11 @@ def test_a_directory_that_cannot_be_made_is_told(data_dir: Path, monkeypatch: py
 def test_a_payload_that_finds_no_room_fails_its_run_alone(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scheduler, "write_payload", full)
+    monkeypatch.setattr(payload, "write_atomic", full)
     with pytest.raises(ExperimentFailed) as error:
         call_experiment("e", lambda: None, data_dir=data_dir)
-    assert str(error.value).startswith("e with seed 0 failed: could not be started: [Errno 28] No space left on device")
+    assert "e with seed 0 failed: could not be started: " in str(error.value)
+    assert "payload.pkl: the payload was not written: no space is left on its file system" in str(error.value)
     status = read_status(data_dir / "e" / "e_s0")
     assert status is not None
     assert (status.state, status.exit_code) == ("failed", None)
@@ -96,3 +97,16 @@ def test_a_launcher_that_cannot_record_an_end_goes_on(
         call_experiment("e", thunk, data_dir=data_dir)
     assert "Warning: " in capsys.readouterr().err
     assert json.loads((data_dir / "e" / "e_s0" / "status.json").read_text())["state"] == "failed"
+
+
+def test_ranks_on_a_full_disk_say_so(tiny_disk: Path) -> None:
+    def thunk(logger_kwargs: Any) -> None:
+        from gridrl.utils.mpi import proc_id
+
+        if proc_id() == 0:
+            with open(f"{logger_kwargs['output_dir']}/filler", "wb", buffering=0) as filler:
+                while True:
+                    filler.write(bytes(512))
+
+    with pytest.raises(ExperimentFailed, match="e_s0 cannot be written: No space left on device"):
+        call_experiment("e", thunk, num_cpu=2, data_dir=tiny_disk)
