@@ -82,6 +82,11 @@ class Drawing:
         self._most_seeds = 1
         self._some_have_ended = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no curve has been drawn."""
+        return not self._entries
+
     def draw(self, figure: Figure, values: Sequence[str]) -> None:
         """Draws columns onto an empty figure, a plot for each, with one legend below that covers no curve."""
         across = min(len(values), 3)

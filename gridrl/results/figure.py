@@ -72,6 +72,8 @@ def plot(
             drawing.draw(figure, values)
         else:
             figure = drawing.draw_into(ax, values[0])
+        if drawing.is_empty:
+            raise BadValue(_nothing("There is nothing to draw in", found))
         _write(figure, files)
     _tell(found)
     return figure

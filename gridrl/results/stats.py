@@ -140,6 +140,7 @@ def estimate(values: Array, kind: str = "mean") -> Estimate:
     for index, pattern in enumerate(patterns.T):
         if pattern.any():
             places = group.reshape(-1) == index
-            parts[:, places] = function(values[np.ix_(pattern, places)])
+            with np.errstate(invalid="ignore"):  # infinities have no spread
+                parts[:, places] = function(values[np.ix_(pattern, places)])
     parts[1:, count < 2] = np.nan
     return Estimate(parts[0], parts[1], parts[2], count)

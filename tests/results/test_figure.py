@@ -248,6 +248,17 @@ def test_no_run_and_no_row_are_told(make_run: MakeRun, data: Path) -> None:
     ]
 
 
+def test_where_no_run_has_a_number_nothing_is_written(make_run: MakeRun, data: Path, tmp_path: Path) -> None:
+    path = make_run("a", 0, {"TotalEnvInteracts": [1, 2], "AverageEpRet": ["nan", ""]})
+    with pytest.raises(BadValue) as told:
+        drawn(data, tmp_path)
+    assert str(told.value).splitlines() == [
+        f"There is nothing to draw in {data}.",
+        f"{path}/progress.txt: no number in `TotalEnvInteracts` and `AverageEpRet`",
+    ]
+    assert not (tmp_path / "figure.png").exists()
+
+
 def test_what_was_left_out_is_said(
     make_run: MakeRun, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -284,6 +295,8 @@ def test_numbers_on_an_axis_are_short(value: float, largest: float, text: str) -
 def test_drawing_warns_of_nothing(make_run: MakeRun, data: Path, tmp_path: Path) -> None:
     make_run("a", 0, {"TotalEnvInteracts": [0], "AverageEpRet": [5]})
     make_run("b", 0, {"TotalEnvInteracts": [-3, -3], "AverageEpRet": ["inf", 5]})
+    for seed in range(3):
+        make_run("c", seed, {"TotalEnvInteracts": [0, 1], "AverageEpRet": ["inf", 5]})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         drawn(data, tmp_path)
