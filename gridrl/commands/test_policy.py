@@ -33,7 +33,8 @@ def main(words: Sequence[str]) -> int:
 
     policy = load(run_dir, itr=None if options.itr == -1 else options.itr)
     how = "sampled" if options.sample else "deterministic"
-    say(f"{run_dir}: {options.episodes} episodes, {how} actions, seed {options.seed}")
+    count = "1 episode" if options.episodes == 1 else f"{options.episodes} episodes"
+    say(f"{run_dir}: {count}, {how} actions, seed {options.seed}")
     say(f"{'episode':>9}{'return':>12}{'length':>9}")
     episodes = []
     for index, (total, length) in enumerate(run_episodes(policy, options)):
@@ -53,6 +54,8 @@ def _read(words: Sequence[str]) -> argparse.Namespace:
         problems.add("`--sample` and `--deterministic` exclude each other.")
     if options.episodes < 1:
         problems.add(f"`--episodes`: wants at least 1, got {options.episodes}.")
+    if options.seed < 0:
+        problems.add(f"`--seed`: wants a whole number from 0 on, got {options.seed}.")
     if options.len < 0:
         problems.add(f"`--len`: wants at least 1 step, or 0 for no limit, got {options.len}.")
     if options.render and options.record:

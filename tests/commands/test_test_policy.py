@@ -129,6 +129,7 @@ def test_long_episodes_can_be_cut(loaded: list[Any], tmp_path: Path, capsys: pyt
     ("words", "message"),
     [
         ("--sample -d", "`--sample` and `--deterministic` exclude each other."),
+        ("--seed -1", "`--seed`: wants a whole number from 0 on, got -1."),
         ("-n 0 --len -1", "`--episodes`: wants at least 1, got 0.\n"
          "`--len`: wants at least 1 step, or 0 for no limit, got -1."),
         ("--render", "`--render`: there is no display to open a window on. `--record DIR` writes videos instead."),
