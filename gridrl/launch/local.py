@@ -35,12 +35,13 @@ class Ending:
     """How the process of a run ended.
 
     Attributes:
-        state: "done", "failed" or "killed".
+        state: "done", "failed" or "killed"; "running" if it was left alone, as another launcher has started it.
         exit_code: its exit status, negative: the signal that ended it; None if it could not be started.
         error: the last line of what went wrong, None where nothing did.
         rank: the MPI rank that failed first, None where none is to be told.
         cpu_s: CPU seconds of the process and the children that it waited for, None where unknown.
         peak_memory_mb: the most that the process had resident, in MiB, None where unknown.
+        is_ours: whether this launcher had to do with it; another one looks after its status else.
     """
 
     state: str
@@ -49,6 +50,7 @@ class Ending:
     rank: int | None = None
     cpu_s: float | None = None
     peak_memory_mb: float | None = None
+    is_ours: bool = True
 
     @property
     def signal(self) -> int | None:

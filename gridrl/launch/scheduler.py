@@ -16,8 +16,10 @@ from gridrl.launch.local import Ending, Running, start
 from gridrl.launch.mailbox import Mailbox
 from gridrl.launch.order import THREADS, PlannedRun
 from gridrl.launch.payload import write_payload
-from gridrl.log.record import Status, read_status, write_status
+from gridrl.launch.spec import has_grown
+from gridrl.log.record import Status, derived_state, read_status, write_status
 from gridrl.utils.console import warn_line
+from gridrl.utils.files import read_json
 
 GRACE_S = 5.0
 """Seconds between SIGTERM and SIGKILL for the runs of a launcher that is interrupted."""
@@ -134,9 +136,9 @@ class Scheduler:
 
     def _conclude(self, event: _Ended) -> None:
         run, ending = self._runs[event.index], event.ending
-        if self._stopping and ending.state != "done":
+        if self._stopping and ending.is_ours and ending.state != "done":
             ending = replace(ending, state="killed", error=INTERRUPTED, rank=None)
-        if ending.state != "done" or run.spec.num_cpu > 1:  # else the run has recorded it itself
+        if ending.is_ours and (ending.state != "done" or run.spec.num_cpu > 1):  # else the run has recorded it itself
             _record(run, ending)
         self._watcher.ended(event.index, ending, event.elapsed_s)
 
@@ -166,6 +168,8 @@ class Scheduler:
     def _carry(self, index: int) -> Ending | None:
         """Starts a run and waits for it; None where the launcher has stopped before."""
         run = self._runs[index]
+        if (elsewhere := _elsewhere(run)) is not None:
+            return elsewhere
         try:
             write_payload(run.paths.payload, run.payload())
             with self._lock:  # whoever stops sees every run that has been started
@@ -191,6 +195,18 @@ def _queue(run: PlannedRun) -> None:
         raise
     except OSError as error:
         raise BackendError(f"{run.paths.root}: the run directory cannot be made: {error.strerror or error}.") from error
+
+
+def _elsewhere(run: PlannedRun) -> Ending | None:
+    """How a run stands that another launcher has started since this one queued it; None where none has."""
+    state = derived_state(run.paths.root)
+    if state == "running":
+        return Ending("running", None, "another launcher has started it", is_ours=False)
+    config = read_json(run.paths.config)
+    grows = config.get("grows") if isinstance(config, dict) else None
+    if state == "done" and isinstance(grows, dict) and not has_grown(grows, run.spec.grows):
+        return Ending("done", None, is_ours=False)
+    return None
 
 
 def _record(run: PlannedRun, ending: Ending) -> None:

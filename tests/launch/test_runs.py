@@ -252,3 +252,23 @@ def test_the_configuration_names_the_preset_that_filled_the_grid(data_dir: Path)
     grid.add("lr", 1)
     (run,) = grid.run(lambda lr: None, data_dir=data_dir, preset="sb3")
     assert json.loads((run.run_dir / "config.json").read_text())["preset"] == "sb3"
+
+
+@pytest.mark.parametrize("state", ["running", "done"])
+def test_a_waiting_run_that_another_launcher_has_started_is_left_to_it(state: str, data_dir: Path) -> None:
+    def thunk(lr: int, state: str, logger_kwargs: Any) -> None:
+        import os
+
+        from gridrl.log.record import Status, write_status
+
+        if lr == 2:
+            raise ValueError("it has been started twice")
+        other = logger_kwargs["output_dir"].replace("lr1", "lr2")
+        write_status(other, Status(state, attempt=7).with_process(os.getppid()))
+
+    first, second = run(thunk, data_dir, keys={"lr": [1, 2], "state": state}, jobs=1)
+    assert (first.state, second.state) == ("done", state)
+    assert second.error == ("another launcher has started it" if state == "running" else None)
+    status = read_status(second.run_dir)
+    assert status is not None
+    assert (status.state, status.attempt) == (state, 7)
