@@ -48,6 +48,8 @@ class Checkpoints:
         for other, old in self._found():
             if other != number:
                 old.unlink(missing_ok=True)
+        for unfinished in self.directory.glob(".checkpoint_*.pt.*.tmp"):  # of an attempt that was killed as it wrote
+            unfinished.unlink(missing_ok=True)
         return path
 
     def load(self) -> tuple[int, dict[str, Any]] | None:
@@ -83,13 +85,14 @@ class Checkpoints:
 
 
 def generators_state(**generators: np.random.Generator) -> dict[str, Any]:
-    """Where the given generators stand, and the global ones of Python, numpy and torch."""
+    """Where the given generators stand, and the global ones of Python, numpy and torch, there also of the GPUs in use."""
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "named": {name: generator.bit_generator.state for name, generator in generators.items()},
         "python": random.getstate(),
         "numpy": (kind, np.asarray(keys).tolist(), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if _gpus_are_in_use() else [],
     }
 
 
@@ -101,3 +104,10 @@ def set_generators_state(state: Mapping[str, Any], **generators: np.random.Gener
     kind, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((kind, np.array(keys, np.uint32), position, has_gauss, gauss))
     torch.set_rng_state(state["torch"])
+    if _gpus_are_in_use():  # a run may go on elsewhere than on the GPUs where it began
+        for device, cuda_state in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
+            torch.cuda.set_rng_state(cuda_state, device)
+
+
+def _gpus_are_in_use() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

@@ -30,6 +30,7 @@ def test_the_newest_state_comes_back(tmp_path: Path) -> None:
 def test_only_the_newest_is_kept_and_other_files_are_left_alone(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / ".checkpoint_000002.pt.0123abcd.tmp").write_text("half of one, whose process was killed")
     for number in (1, 2, 3):
         checkpoints.save(number, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint_000003.pt", "notes.txt"]
@@ -69,3 +70,19 @@ def test_generators_go_on_where_they_stood(tmp_path: Path) -> None:
     other = np.random.default_rng(4)
     set_generators_state(found[1], own=other)
     assert draw(other) == first
+
+
+def test_generators_of_gpus_in_use_are_kept_and_put_back_on_those_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states, put = [torch.tensor([1], dtype=torch.uint8), torch.tensor([2], dtype=torch.uint8)], {}
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: states)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: put.update({device: state.tolist()}))
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, generators_state())
+    found = checkpoints.load()
+    assert found is not None
+    set_generators_state(found[1])
+    assert put == {0: [1]}
