@@ -97,8 +97,9 @@ class LossCallback(Callback):
         """Clips the gradient that is there, and steps."""
         if self._segment is not None:
             self.grad_norm = self._clip_segment(self._segment)
-        elif self.max_grad_norm is not None:
-            self.grad_norm = float(nn.utils.clip_grad_norm_(self._parameters(), self.max_grad_norm))
+        else:
+            limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
+            self.grad_norm = float(nn.utils.clip_grad_norm_(self._parameters(), limit))
         self.optimizer.step()
         if self.lr_schedule is not None:
             self.lr_schedule.step()

@@ -61,6 +61,19 @@ def test_a_gradient_longer_than_allowed_is_shortened(flat: bool) -> None:
     assert net.weight.grad.item() == pytest.approx(2.0, rel=1e-5)
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_without_a_limit_the_length_of_the_gradient_is_told_and_left(flat: bool) -> None:
+    net = one_weight(1.0)
+    optimizer: Any = torch.optim.SGD(net.parameters(), 0.1)
+    if flat:
+        optimizer = FlatAdam(FlatParameters([net]).segments[0])
+    loss = Linear(net, name="fit", optimizer=optimizer)
+    Trainer([loss], [batch([1.0, 2.0], [0.0, 0.0])]).train()
+    assert loss.grad_norm == pytest.approx(5.0)
+    assert net.weight.grad is not None
+    assert net.weight.grad.item() == pytest.approx(5.0)
+
+
 def test_a_loss_that_is_none_leaves_the_batch_out() -> None:
     class Never(Linear):
         def loss(self, obs: Tensor) -> Tensor | None:  # type: ignore[override]
