@@ -55,6 +55,15 @@ def test_threads_reach_every_library() -> None:
     assert {environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")} == {"3"}
 
 
+def test_freed_memory_is_kept_for_the_next_array_unless_the_user_has_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
+    environ = worker_environment(1)
+    assert (environ["MALLOC_MMAP_THRESHOLD_"], environ["MALLOC_TRIM_THRESHOLD_"]) == (str(2**25), "7")
+
+
 def test_the_worker_says_how_it_is_used() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "gridrl.launch.worker"], capture_output=True, text=True, timeout=60, check=False
