@@ -85,7 +85,7 @@ class Checkpoints:
 
 
 def generators_state(**generators: np.random.Generator) -> dict[str, Any]:
-    """Where the given generators stand, and the global ones of Python, numpy and torch, there also of the GPUs in use."""
+    """Where the given generators stand, and the global ones of Python, numpy and torch (its GPUs' too if in use)."""
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "named": {name: generator.bit_generator.state for name, generator in generators.items()},
