@@ -43,10 +43,18 @@ def make_config(spec: RunSpec, order: Order, threads: int) -> dict[str, Any]:
         "threads": threads,
         "env": None if environment is None else {"id": environment, "kwargs": variant.get("env_kwargs", {})},
         "grows": convert_json(dict(spec.grows)),
+        "epochs": _planned_epochs(spec),
         "versions": dict(_versions()),
         "preset": order.preset,
         "command": _own_command() if order.command is None else order.command,
     }
+
+
+def _planned_epochs(spec: RunSpec) -> int | None:
+    """The rows that the run is to write, where the thunk has a parameter `epochs`, given or by default."""
+    parameter = spec.thunk.signature.get("epochs")
+    epochs = spec.variant.get("epochs", parameter.default if parameter is not None else None)
+    return epochs if isinstance(epochs, int) and not isinstance(epochs, bool) else None
 
 
 @functools.cache

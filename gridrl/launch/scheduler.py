@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gridrl.errors import BackendError, DiskFull, GridRLError
 from gridrl.launch.configuration import queue_run
+from gridrl.launch.launchers import Launcher, note_launcher
 from gridrl.launch.local import Ending, Running, start
 from gridrl.launch.mailbox import Mailbox
 from gridrl.launch.order import THREADS, PlannedRun
@@ -96,8 +97,10 @@ class Scheduler:
             KeyboardInterrupt: Ctrl-C; the running ones have been ended and recorded as killed. A second one kills them.
             SystemExit: the launcher got a SIGTERM or SIGHUP, likewise.
         """
+        launcher = Launcher.this_process(len(self._runs))
         for run in self._runs:
             _queue(run)
+            note_launcher(run.paths, launcher)
         with contextlib.closing(self._events), self._events.hearing_signals():
             try:
                 self._open()

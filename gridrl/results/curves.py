@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 
 from gridrl.errors import BadValue, did_you_mean
+from gridrl.log.standing import PERFORMANCE, RETURNS
 from gridrl.results.reader import FoundRuns, Run, Skipped
 from gridrl.results.stats import Array, smooth
-
-PERFORMANCE = "Performance"
-"""Stands for the return of an episode: the test episodes' where there are any, else the training episodes'."""
-
-RETURNS = ("AverageTestEpRet", "AverageEpRet")
 
 Series = tuple[Array, Array]
 

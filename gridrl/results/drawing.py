@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gridrl.results.curves import PERFORMANCE, Curve, column_of, series
+from gridrl.log.standing import PERFORMANCE
+from gridrl.results.curves import Curve, column_of, series
 from gridrl.results.reader import FoundRuns, Run
 from gridrl.results.stats import ESTIMATES, Array, estimate, interpolate
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridrl.errors import BadValue, did_you_mean
-from gridrl.results.curves import PERFORMANCE, check_columns, group
+from gridrl.log.standing import PERFORMANCE
+from gridrl.results.curves import check_columns, group
 from gridrl.results.drawing import STYLE, Drawing
 from gridrl.results.reader import FoundRuns, find_runs
 from gridrl.results.stats import ESTIMATES

@@ -149,6 +149,26 @@ def find_runs(dirs: Iterable[str | Path]) -> FoundRuns:
     return found
 
 
+def find_run_dirs(dirs: Iterable[str | Path]) -> list[Path]:
+    """The directories of all runs that were launched or have rows, those that have not begun too.
+
+    Args:
+        dirs: as `find_runs` takes them.
+
+    Raises:
+        BadValue: there is no such directory, or no run below it; a near match is told.
+    """
+    found = find_runs(dirs)
+    waiting = [skipped.path for skipped in found.skipped if RunPaths(skipped.path).status.exists()]
+    run_dirs = [*(run.dir for run in found.runs), *waiting]
+    if not run_dirs:
+        where = ", ".join(map(str, found.logdirs))
+        near = [str(run_dir) for logdir in found.logdirs for run_dir in runs_near(logdir.absolute().parent)][:8]
+        told = "".join([" Runs near it:", *(f"\n  {run_dir}" for run_dir in near)]) if near else ""
+        raise BadValue(f"{where}: there is no run.{told}")
+    return sorted(run_dirs, key=lambda run_dir: natural(str(run_dir)))
+
+
 def matching_dirs(directory: str | Path) -> list[Path]:
     """The directory itself, or those beside it whose names start with its last part.
 
