@@ -63,7 +63,8 @@ class LoadedPolicy:
         Args:
             obs: as the environment gave it.
             deterministic: the likeliest action; False for one drawn from the policy.
-            rng: what is drawn from; a new generator, differently seeded each time, if none is given.
+            rng: what is drawn from; a new generator, differently seeded each time, if none is given. Networks that
+                are no plain MLPs draw from torch's global generator instead.
 
         Returns:
             An int for Discrete actions; an array of the action space's shape and type for Box ones, within its bounds.
