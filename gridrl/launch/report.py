@@ -128,6 +128,7 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], states: S
     from rich.text import Text
 
     table = Table(*header)
+    table.columns[0].overflow = "fold"  # what names differ in stands at their ends
     for row, state in zip(rows, states, strict=True):
         cells = [Text(cell) for cell in row]
         cells[2].stylize(_COLORS.get(state, ""))

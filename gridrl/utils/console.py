@@ -75,7 +75,7 @@ def console(*, stderr: bool = False) -> Console:
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if is_terminal(stream) or "COLUMNS" in os.environ else _WIDTH_WITHOUT_TERMINAL
-    return Console(file=stream, highlight=False, no_color=not wants_color(stream), width=width)
+    return Console(file=stream, highlight=False, color_system="auto" if wants_color(stream) else None, width=width)
 
 
 def say(text: str, color: str | None = None, bold: bool = False) -> None:

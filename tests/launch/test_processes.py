@@ -231,7 +231,7 @@ def test_a_bug_in_starting_one_run_does_not_stop_the_others(data_dir: Path, monk
 
 
 def finished(state: str, **more: Any) -> RunResult:
-    return RunResult({}, "a\nname", 3, Path("/data/a/a_s3"), state, **more)
+    return RunResult({}, more.pop("name", "a\nname"), 3, Path("/data/a/a_s3"), state, **more)
 
 
 def test_the_table_is_plain_text_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,6 +258,17 @@ def test_the_table_is_drawn_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsy
     out = capsys.readouterr().out
     assert "━" in out
     assert "[bold]interrupted" in out
+
+
+def test_names_are_not_cut_where_the_terminal_is_narrow(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "50")
+    name = "a_name_that_is_longer_than_the_terminal_is_wide_lr1"
+    summarise(GridResult([finished("done", name=name)]), Path("/data"))
+    cells = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert "".join(cells) == name
 
 
 def test_counts_come_in_an_order_that_people_want() -> None:

@@ -59,6 +59,8 @@ def test_no_colour_where_the_user_or_the_terminal_wants_none(
     monkeypatch.setenv(name, value)
     assert colorize("x", "red") == "x"
     assert colorize("x", "red", force=True) == "\x1b[31mx\x1b[0m"
+    console().print("x", style="bold red")
+    assert terminal.getvalue() == "x\n"
 
 
 def test_an_empty_no_color_means_nothing(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
