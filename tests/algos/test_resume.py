@@ -103,7 +103,8 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path: Path, short: Short) 
     try:
         deadline = time.monotonic() + 100
         # killed between two checkpoints (after epochs 1, 4, 7, ...), with rows behind the last one
-        while not (directory / "progress.txt").exists() or (len(rows(directory)) - 1) < 12:
+        progress = directory / "progress.txt"
+        while not progress.exists() or not progress.stat().st_size or (len(rows(directory)) - 1) < 12:
             assert time.monotonic() < deadline, "the run has written no rows"
             assert process.poll() is None
             time.sleep(0.002)
