@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gridrl.launch.local import Ending
+from gridrl.launch.backend import Ending
 from gridrl.launch.order import Order, Plan, PlannedRun
 from gridrl.launch.plan import make_plan
 from gridrl.launch.report import Progress, announce, announce_moved, summarise

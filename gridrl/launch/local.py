@@ -11,10 +11,11 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from gridrl.launch.backend import Ending, Resources
 from gridrl.launch.lifeline import Lifeline
 from gridrl.log.record import read_status
 from gridrl.utils.files import RunPaths
@@ -34,36 +35,12 @@ _CHUNK_BYTES = 65536
 _LOOK_S = 0.2  # how often the log of a run of several ranks is looked at, where it is shown
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How the process of a run ended.
-
-    Attributes:
-        state: "done", "failed" or "killed"; "running" if it was left alone, as another launcher has started it.
-        exit_code: its exit status, negative: the signal that ended it; None if it could not be started.
-        error: the last line of what went wrong, None where nothing did.
-        rank: the MPI rank that failed first, None where none is to be told.
-        cpu_s: CPU seconds of the process and the children that it waited for, None where unknown.
-        peak_memory_mb: the most that the process had resident, in MiB, None where unknown.
-        is_ours: whether this launcher had to do with it; another one looks after its status else.
-    """
-
-    state: str
-    exit_code: int | None
-    error: str | None = None
-    rank: int | None = None
-    cpu_s: float | None = None
-    peak_memory_mb: float | None = None
-    is_ours: bool = True
+class Running(Protocol):
+    """One kind of process that a run is carried out in. One thread waits for it, any other may end it."""
 
     @property
-    def signal(self) -> int | None:
-        """The signal that ended the process, None where none did."""
-        return -self.exit_code if self.exit_code is not None and self.exit_code < 0 else None
-
-
-class Running(Protocol):
-    """A run that has been started. One thread waits for it, any other may end it."""
+    def pid(self) -> int:
+        """The root of the run's processes."""
 
     def wait(self) -> Ending:
         """Waits until the run has ended, with everything that it has started."""
@@ -72,22 +49,54 @@ class Running(Protocol):
         """Ends the run: a SIGTERM, `grace_s` seconds, then a SIGKILL for whatever is left of it."""
 
 
-def start(paths: RunPaths, num_cpu: int, *, threads: int = 1, streams: bool = False) -> Running:
-    """Starts the run whose payload stands in its directory.
+class LocalBackend:
+    """Carries runs out on this machine; see `gridrl.launch.backend.Backend`."""
 
-    Args:
-        paths: the run's files.
-        num_cpu: its MPI ranks.
-        threads: of each rank, for OpenMP, MKL and OpenBLAS.
-        streams: whether what it prints is shown here too, as it comes (of several ranks: what rank 0 prints).
+    def submit(self, paths: RunPaths, resources: Resources, *, streams: bool = False) -> LocalRun:
+        """See `Backend.submit`; raises MPIError where mpiexec cannot be started."""
+        return LocalRun(paths, resources.num_cpu, start(paths, resources, streams=streams))
 
-    Raises:
-        OSError: no process can be started, or its log cannot be written.
-        MPIError: mpiexec cannot be started.
-    """
-    if num_cpu > 1:
-        return Ranks(paths, num_cpu, threads, streams)
-    return FreshProcess(paths, threads, streams)
+
+def start(paths: RunPaths, resources: Resources, *, streams: bool = False) -> Running:
+    """Starts a run's process in the way that its resources ask for; see `Backend.submit`."""
+    if resources.num_cpu > 1:
+        return Ranks(paths, resources, streams)
+    return FreshProcess(paths, resources, streams)
+
+
+class LocalRun:
+    """A run on this machine, whatever kind of process it has; see `gridrl.launch.backend.Handle`."""
+
+    def __init__(self, paths: RunPaths, num_cpu: int, running: Running) -> None:
+        self._paths = paths
+        self._num_cpu = num_cpu
+        self._running = running
+        self._ending: Ending | None = None
+
+    @property
+    def pid(self) -> int:
+        """See `Handle.pid`."""
+        return self._running.pid
+
+    @property
+    def state(self) -> str:
+        """See `Handle.state`."""
+        return "running" if self._ending is None else self._ending.state
+
+    def wait(self) -> Ending:
+        """See `Handle.wait`."""
+        if self._ending is None:
+            self._ending = self._running.wait()
+        return self._ending
+
+    def logs(self) -> list[Path]:
+        """See `Handle.logs`."""
+        return [self._paths.rank_stdout(rank) for rank in range(self._num_cpu)]
+
+    def end(self, grace_s: float) -> None:
+        """See `Handle.end`."""
+        if self._ending is None:
+            self._running.end(grace_s)
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -112,7 +121,7 @@ def worker_command(paths: RunPaths, *, ranks: bool = False) -> list[str]:
 class FreshProcess:
     """A run in an interpreter of its own, in a session of its own: a Ctrl-C at the terminal does not reach it."""
 
-    def __init__(self, paths: RunPaths, threads: int, streams: bool) -> None:
+    def __init__(self, paths: RunPaths, resources: Resources, streams: bool) -> None:
         self._paths = paths
         self._has_ended = False
         self._lock = threading.Lock()
@@ -124,7 +133,7 @@ class FreshProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if streams else log,
                 stderr=subprocess.STDOUT,
-                env=worker_environment(threads) | self._lifeline.variables,
+                env=worker_environment(resources.threads) | self._lifeline.variables,
                 pass_fds=self._lifeline.inherited,
                 start_new_session=_IS_POSIX,
             )
@@ -136,6 +145,11 @@ class FreshProcess:
         self._copying = _copy_in_background(self._process.stdout, log) if streams else None
         if not streams:
             log.close()
+
+    @property
+    def pid(self) -> int:
+        """See `Running.pid`."""
+        return self._process.pid
 
     def wait(self) -> Ending:
         """See `Running.wait`."""
@@ -247,12 +261,18 @@ class Terminal:
 class Ranks:
     """A run of several MPI ranks under `mpiexec`; each writes a log of its own."""
 
-    def __init__(self, paths: RunPaths, num_cpu: int, threads: int, streams: bool) -> None:
+    def __init__(self, paths: RunPaths, resources: Resources, streams: bool) -> None:
         self._log = paths.stdout
         self._shown = self._log.stat().st_size if self._log.exists() else 0
         self._terminal = Terminal() if streams else None
         command = worker_command(paths, ranks=True)
+        num_cpu, threads = resources.num_cpu, resources.threads
         self._running: RunningRanks = start_ranks(command, num_cpu, paths, worker_environment(threads), threads=threads)
+
+    @property
+    def pid(self) -> int:
+        """See `Running.pid`."""
+        return self._running.process.pid
 
     def wait(self) -> Ending:
         """See `Running.wait`."""

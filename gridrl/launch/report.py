@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from gridrl.launch.local import Ending
+from gridrl.launch.backend import Ending
 from gridrl.launch.order import Plan, PlannedRun
 from gridrl.launch.result import GridResult, RunResult, count_of, told_counts
 from gridrl.launch.resuming import TRASH

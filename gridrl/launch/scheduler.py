@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gridrl.errors import BackendError, DiskFull, GridRLError
+from gridrl.launch.backend import Backend, Ending, Handle, Resources
 from gridrl.launch.configuration import queue_run
 from gridrl.launch.launchers import Launcher, note_launcher
-from gridrl.launch.local import Ending, Running, start
+from gridrl.launch.local import LocalBackend
 from gridrl.launch.mailbox import Mailbox
 from gridrl.launch.order import THREADS, PlannedRun
 from gridrl.launch.payload import write_payload
@@ -74,14 +75,16 @@ class Scheduler:
         runs: what is to be run.
         jobs: how many at once.
         watcher: is told of each start and end.
+        backend: where they are carried out; None: on this machine.
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], jobs: int, watcher: Watcher) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], jobs: int, watcher: Watcher, backend: Backend | None = None) -> None:
         self._runs = runs
+        self._backend = backend or LocalBackend()
         self._watcher = watcher
         self._events: Mailbox[_Started | _Ended | _SlotClosed] = Mailbox()
         self._waiting = iter(range(len(runs)))
-        self._running: dict[int, Running] = {}
+        self._running: dict[int, Handle] = {}
         self._lock = threading.Lock()
         self._stopping = False
         self._interrupted_by: signal.Signals | None = None
@@ -179,13 +182,13 @@ class Scheduler:
                 if self._stopping:
                     return None
                 streams = len(self._runs) == 1
-                running = start(run.paths, run.spec.num_cpu, threads=THREADS, streams=streams)
-                self._running[index] = running
+                handle = self._backend.submit(run.paths, Resources(run.spec.num_cpu, THREADS), streams=streams)
+                self._running[index] = handle
         except Exception as error:
             kind = "" if isinstance(error, (GridRLError, OSError)) else f"{type(error).__name__}: "
             return Ending("failed", None, f"could not be started: {kind}{error}")
         self._events.put(_Started(index))
-        ending = running.wait()
+        ending = handle.wait()
         with self._lock:
             del self._running[index]
         return ending

@@ -14,7 +14,7 @@ import pytest
 
 from gridrl import ExperimentFailed, call_experiment
 from gridrl.errors import BackendError, DiskFull
-from gridrl.launch import configuration, payload, scheduler, worker
+from gridrl.launch import configuration, local, payload, scheduler, worker
 from gridrl.launch.lifeline import Lifeline, RunEnd
 from gridrl.log.record import Status, read_status
 from gridrl.utils import files
@@ -35,7 +35,7 @@ def full(*args: Any, **kwargs: Any) -> None:
 
 def test_a_launcher_on_a_full_disk_says_so_and_starts_nothing(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "write_atomic", full)
-    monkeypatch.setattr(scheduler, "start", lambda *args, **kwargs: pytest.fail("something was started"))
+    monkeypatch.setattr(local, "start", lambda *args, **kwargs: pytest.fail("something was started"))
     with pytest.raises(DiskFull, match=r"config\.json: the configuration was not written: no space is left"):
         call_experiment("e", lambda: None, data_dir=data_dir)
 
