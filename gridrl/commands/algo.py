@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from gridrl.algos.presets import preset
 from gridrl.commands.display import has_display
 from gridrl.commands.known import KnownOptions
+from gridrl.commands.options import LIMITS
 from gridrl.commands.request import Key, Request, read_request
 from gridrl.errors import BadValue
 from gridrl.signature import read_signature
@@ -89,6 +90,7 @@ def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
         only_failed=launch.get("only_failed", False),
         force=launch.get("force", False),
         fresh=launch.get("fresh", False),
+        **{name: launch[name] for name in LIMITS if name in launch},
         command=shlex.join(["python", "-m", "gridrl.run", name, *words]),
     )
     if launch.get("dry_run", False):

@@ -49,8 +49,17 @@ _TABLE = (
     LauncherOption("only_failed", "bool", "False", "only the runs that failed, were killed or lost before"),
     LauncherOption("force", "bool", "False", "run again what is done; what it made moves to .trash in data_dir"),
     LauncherOption("fresh", "bool", "False", "move all that this grid has made to .trash, start from nothing"),
+    LauncherOption("retries", "int", "0", "how often a failed run is started again", least=0),
+    LauncherOption("timeout", "float", "none", "seconds that a run may take; then it is ended"),
+    LauncherOption("fail_fast", "bool", "False", "the first run that fails ends the others"),
+    LauncherOption(
+        "max_failures", "int", "none, but five alike at the start", "so many failures: no more are started", least=1
+    ),
     LauncherOption("dry_run", "bool", "False", "show the runs, start nothing"),
 )
+
+LIMITS = ("retries", "timeout", "fail_fast", "max_failures")
+"""The options that say what is done about runs that fail, hang or want too much."""
 
 LAUNCHER_OPTIONS = {option.name: option for option in _TABLE}
 """The launcher's options by name."""

@@ -17,7 +17,19 @@ LOGGER_KWARGS = "logger_kwargs"
 MADE_BY = {"ac_kwargs": "actor_critic"}
 """Parameters that hold keyword arguments under a name of their own; `<name>_kwargs` are those of `<name>`."""
 
-_OF_THE_LAUNCHER = ("num_cpu", "data_dir", "datestamp", "jobs", "log", "exp_name", "dry_run")
+_OF_THE_LAUNCHER = (
+    "num_cpu",
+    "data_dir",
+    "datestamp",
+    "jobs",
+    "log",
+    "exp_name",
+    "dry_run",
+    "retries",
+    "timeout",
+    "fail_fast",
+    "max_failures",
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,6 +86,7 @@ def check_resources(order: Order) -> tuple[int, int]:
     jobs = max(1, usable_cores() // num_cpu) if order.jobs is None else order.jobs
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         faults.add(BadValue, f"jobs={jobs!r}: how many runs go at once is a whole number from 1.")
+    faults.catch(order.limits.check)
     if order.log:
         from gridrl.log.sinks import check_sinks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from gridrl.launch.backend import Ending
 from gridrl.launch.order import Order, Plan, PlannedRun
@@ -12,6 +13,7 @@ from gridrl.launch.report import Progress, announce, announce_moved, summarise
 from gridrl.launch.result import GridResult, RunResult
 from gridrl.launch.resuming import move_away
 from gridrl.launch.scheduler import Scheduler
+from gridrl.launch.turns import seeds_slowest
 from gridrl.log.record import read_status
 from gridrl.utils.console import say
 from gridrl.utils.settings import settings
@@ -39,17 +41,20 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
         result = GridResult([_unstarted(run) for run in plan.runs])
         summarise(result, order.data_dir)
         return result
-    pending = [run for run in plan.runs if run.is_due]
+    pending = [run for run in seeds_slowest(plan.runs) if run.is_due]
     progress = Progress(pending)
+    stopped_because = None
     if pending:
         _wait_before_launch()
         announce_moved(plan.moved, move_away(plan.moved, order.data_dir))
+        scheduler = Scheduler(pending, plan.jobs, progress, order.limits)
         try:
-            Scheduler(pending, plan.jobs, progress).carry_out()
+            scheduler.carry_out()
         except (KeyboardInterrupt, SystemExit):
             summarise(_result(plan, pending, progress), order.data_dir)
             raise
-    result = _result(plan, pending, progress)
+        stopped_because = scheduler.stopped_because
+    result = replace(_result(plan, pending, progress), stopped_because=stopped_because)
     if len(plan.runs) > 1 or not result.ok or not pending:
         summarise(result, order.data_dir)
     return result

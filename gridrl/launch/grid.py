@@ -9,6 +9,7 @@ from typing import Any
 
 from gridrl.errors import BadValue
 from gridrl.launch.execution import execute
+from gridrl.launch.limits import Limits
 from gridrl.launch.naming import Names
 from gridrl.launch.order import Order, data_directory
 from gridrl.launch.report import one_line
@@ -163,11 +164,16 @@ class ExperimentGrid:
         only_failed: bool = False,
         force: bool = False,
         fresh: bool = False,
+        retries: int = 0,
+        timeout: float | None = None,
+        fail_fast: bool = False,
+        max_failures: int | None = None,
     ) -> GridResult:
         """Runs the thunk for every variant, each in processes and a directory of its own.
 
-        Runs that are done are skipped, others start again or go on from their checkpoint. A run that fails does not
-        stop the others.
+        Runs that are done are skipped, others start again or go on from their checkpoint. Every variant's first seed
+        starts before any variant's second. A run that fails does not stop the others; only where the first five all
+        fail alike no more are started, unless `max_failures` says how many are too many.
 
         Args:
             thunk: a function, `"module:function"`, `"file.py:function"`, or a key of the grid whose values are
@@ -184,6 +190,10 @@ class ExperimentGrid:
             only_failed: only the runs that were started before and did not get to their end.
             force: runs that are done run again, from nothing; what they made moves to `<data_dir>/.trash/`.
             fresh: everything that this grid has made so far moves there, and all runs start from nothing.
+            retries: how often a run that has failed, was killed or took too long is started again.
+            timeout: seconds that a run may take, each time that it is started; then it is ended. None: any number.
+            fail_fast: whether the first run that fails ends the others.
+            max_failures: after so many failed runs no more are started.
 
         Returns:
             A record of each run, in the order of `variants()`.
@@ -207,5 +217,6 @@ class ExperimentGrid:
             preset=preset,
             dry_run=dry_run,
             resume=Resume(only_failed, force, fresh),
+            limits=Limits(retries, timeout, fail_fast, max_failures),
         )
         return execute(order, self.print)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
+import select
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Generic, TypeVar
@@ -39,6 +42,27 @@ class Mailbox(Generic[T]):
         while True:
             with contextlib.suppress(queue.Empty):
                 return self._items.get_nowait()
+            os.read(self._bell, 4096)
+
+    def get_within(self, timeout_s: float) -> T | signal.Signals | None:
+        """The next item; waits for it, `timeout_s` seconds at most, and gives None where none comes."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._items.get_nowait()
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return None
+            self._listen(left_s)
+
+    def _listen(self, timeout_s: float) -> None:
+        """Waits for the bell, and silences it."""
+        if not hasattr(select, "poll"):  # Windows, where no signal can be missed
+            time.sleep(min(timeout_s, 0.1))
+            return
+        bell = select.poll()
+        bell.register(self._bell, select.POLLIN)
+        if bell.poll(math.ceil(timeout_s * 1000)):
             os.read(self._bell, 4096)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gridrl.errors import BadValue
 from gridrl.launch.directories import Place
+from gridrl.launch.limits import Limits
 from gridrl.launch.payload import Payload
 from gridrl.launch.resuming import USUAL, Resume
 from gridrl.launch.spec import RunSpec, has_grown
@@ -39,6 +40,7 @@ class Order:
         preset: the name of the set of defaults that filled the variants up.
         dry_run: whether nothing is to be started.
         resume: what is wanted of runs that are known already.
+        limits: what is done about runs that fail or take too long.
     """
 
     grid: str
@@ -54,6 +56,7 @@ class Order:
     preset: str | None = None
     dry_run: bool = False
     resume: Resume = USUAL
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,6 +96,10 @@ class Progress:
                 _COLORS.get(ending.state),
             )
 
+    def told(self, message: str) -> None:
+        """See `Watcher.told`."""
+        warn_line(one_line(message))
+
 
 def summarise(result: GridResult, data_dir: Path) -> None:
     """Prints a table of all runs with state, time and last line of error, and what to do next."""
@@ -107,6 +111,8 @@ def summarise(result: GridResult, data_dir: Path) -> None:
     failed = result.failed
     if failed:
         say(f"The log of the first that failed: {one_line(failed[0].run_dir / 'stdout.log')}")
+    if result.stopped_because:
+        warn_line(one_line(result.stopped_because))
 
 
 def _row(run: RunResult, data_dir: Path | None) -> list[str]:

@@ -53,12 +53,17 @@ class RunResult:
 class GridResult:
     """All runs of a grid, in the grid's order.
 
+    Attributes:
+        runs: one record each.
+        stopped_because: why some were not started though nobody interrupted: too many failures. None otherwise.
+
     >>> result = GridResult([RunResult({"lr": 0.1, "seed": 0}, "g", 0, Path("data/g/g_s0"), "done")])
     >>> result, result.ok, [run.variant["lr"] for run in result]
     (GridResult(1 run: 1 done), True, [0.1])
     """
 
     runs: list[RunResult] = field(default_factory=list)
+    stopped_because: str | None = None
 
     @property
     def ok(self) -> bool:

@@ -6,18 +6,23 @@ import contextlib
 import signal
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gridrl.errors import BackendError, DiskFull, GridRLError
+from gridrl.launch.attempt import Attempt
 from gridrl.launch.backend import Backend, Ending, Handle, Resources
 from gridrl.launch.configuration import queue_run
+from gridrl.launch.limits import Failures, Limits, told
 from gridrl.launch.launchers import Launcher, note_launcher
 from gridrl.launch.local import LocalBackend
 from gridrl.launch.mailbox import Mailbox
 from gridrl.launch.order import THREADS, PlannedRun
 from gridrl.launch.payload import write_payload
+from gridrl.launch.report import label
+from gridrl.launch.result import count_of
 from gridrl.launch.spec import has_grown
 from gridrl.log.record import Status, derived_state, read_status, write_status
 from gridrl.utils.console import warn_line
@@ -36,7 +41,10 @@ class Watcher(Protocol):
         """A run's process has been started."""
 
     def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
-        """A run has ended, or could not be started."""
+        """A run has ended for good, or could not be started."""
+
+    def told(self, message: str) -> None:
+        """Something else that the user should know at once."""
 
 
 class _Nobody:
@@ -48,6 +56,9 @@ class _Nobody:
     def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
         return
 
+    def told(self, message: str) -> None:
+        return
+
 
 @dataclass(frozen=True)
 class _Started:
@@ -57,39 +68,50 @@ class _Started:
 @dataclass(frozen=True)
 class _Ended:
     index: int
-    ending: Ending
+    ending: Ending | None
     elapsed_s: float
-
-
-class _SlotClosed:
-    """A slot has no more runs to start."""
 
 
 class Scheduler:
     """Starts runs in their order, `jobs` at a time; a run that fails does not stop the others.
 
-    One thread a slot starts a run's process and waits for it. The thread that called `carry_out` hears of that, and of
-    signals, through a mailbox. Nothing is polled.
+    The thread that called `carry_out` decides everything; it hears of what happens, and of signals, through a mailbox.
+    A thread for each run that goes on starts the run's process and waits for it. Nothing is polled.
 
     Args:
         runs: what is to be run.
         jobs: how many at once.
         watcher: is told of each start and end.
+        limits: what is done about runs that fail or take too long.
         backend: where they are carried out; None: on this machine.
+
+    Attributes:
+        stopped_because: why runs were not started that could have been, None where there are none.
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], jobs: int, watcher: Watcher, backend: Backend | None = None) -> None:
+    def __init__(
+        self,
+        runs: Sequence[PlannedRun],
+        jobs: int,
+        watcher: Watcher,
+        limits: Limits | None = None,
+        backend: Backend | None = None,
+    ) -> None:
+        self.stopped_because: str | None = None
         self._runs = runs
-        self._backend = backend or LocalBackend()
+        self._jobs = jobs
         self._watcher = watcher
-        self._events: Mailbox[_Started | _Ended | _SlotClosed] = Mailbox()
-        self._waiting = iter(range(len(runs)))
-        self._running: dict[int, Handle] = {}
-        self._lock = threading.Lock()
-        self._stopping = False
+        self._limits = limits or Limits()
+        self._backend = backend or LocalBackend()
+        self._events: Mailbox[_Started | _Ended] = Mailbox()
+        self._waiting = deque(range(len(runs)))
+        self._attempts: dict[int, Attempt] = {}  # those that go on
+        self._failed_before = Counter[int]()
+        self._failures = Failures(self._limits)
+        self._handles: dict[int, Handle] = {}
+        self._lock = threading.Lock()  # of `_handles` and `_stopping`
+        self._stopping: str | None = None
         self._interrupted_by: signal.Signals | None = None
-        self._open_slots = min(jobs, len(runs))
-        self._slots: list[threading.Thread] = []
 
     def carry_out(self) -> None:
         """Runs everything; whatever ends this call early, an interruption too, ends all that it has started.
@@ -106,72 +128,126 @@ class Scheduler:
             note_launcher(run.paths, launcher)
         with contextlib.closing(self._events), self._events.hearing_signals():
             try:
-                self._open()
-                self._listen()
+                self._go_on()
             except BaseException:
                 self._watcher = _Nobody()  # it may be what has failed: standard output that was closed
                 self._stop(GRACE_S)
-                self._listen()
+                self._go_on()
                 raise
             finally:
-                for slot in self._slots:
-                    slot.join()
+                for attempt in self._attempts.values():
+                    attempt.thread.join()
         if self._interrupted_by is signal.SIGINT:
             raise KeyboardInterrupt
         if self._interrupted_by is not None:
             raise SystemExit(128 + self._interrupted_by)
 
-    def _open(self) -> None:
-        self._slots = [threading.Thread(target=self._fill_slot, daemon=True) for _ in range(self._open_slots)]
-        for slot in self._slots:
-            slot.start()
+    def _go_on(self) -> None:
+        """Starts what may start and takes in what happens, until nothing runs or waits."""
+        while True:
+            self._start_more()
+            if not self._attempts:
+                return
+            self._take_in(self._next_event())
 
-    def _listen(self) -> None:
-        """Passes on what happens until every slot has closed."""
-        while self._open_slots:
-            event = self._events.get()
-            if isinstance(event, _SlotClosed):
-                self._open_slots -= 1
-            elif isinstance(event, _Started):
-                self._watcher.started(event.index)
-            elif isinstance(event, _Ended):
-                self._conclude(event)
-            else:
-                self._stop(0.0 if self._interrupted_by else GRACE_S)
-                self._interrupted_by = self._interrupted_by or event
+    def _next_event(self) -> _Started | _Ended | signal.Signals | None:
+        deadlines = [attempt.deadline for attempt in self._attempts.values() if attempt.deadline is not None]
+        if not deadlines:
+            return self._events.get()
+        return self._events.get_within(min(deadlines) - time.monotonic())
 
-    def _conclude(self, event: _Ended) -> None:
-        run, ending = self._runs[event.index], event.ending
-        if self._stopping and ending.is_ours and ending.state != "done":
-            ending = replace(ending, state="killed", error=INTERRUPTED, rank=None)
-        if ending.is_ours and (ending.state != "done" or run.spec.num_cpu > 1):  # else the run has recorded it itself
+    def _take_in(self, event: _Started | _Ended | signal.Signals | None) -> None:
+        if event is None:
+            self._end_late_ones()
+        elif isinstance(event, _Started):
+            self._attempts[event.index].start_clock(self._limits.timeout)
+            self._watcher.started(event.index)
+        elif isinstance(event, _Ended):
+            attempt = self._attempts.pop(event.index)
+            attempt.thread.join()
+            if event.ending is not None:
+                self._conclude(event.index, attempt.judge(event.ending), event.elapsed_s)
+        else:
+            self._stop(0.0 if self._interrupted_by else GRACE_S)
+            self._interrupted_by = self._interrupted_by or event
+
+    def _start_more(self) -> None:
+        while self._waiting and len(self._attempts) < self._jobs:
+            index = self._waiting.popleft()
+            thread = threading.Thread(target=self._carry, args=(index,), daemon=True)
+            self._attempts[index] = Attempt(thread)
+            thread.start()
+
+    def _conclude(self, index: int, ending: Ending, elapsed_s: float) -> None:
+        """Records how an attempt ended; then it is tried again, or that is how the run ended."""
+        run = self._runs[index]
+        if not ending.is_ours:
+            self._watcher.ended(index, ending, elapsed_s)
+            return
+        if self._stopping and ending.state != "done":
+            ending = replace(ending, state="killed", error=self._stopping, rank=None)
+        if ending.state != "done" or run.spec.num_cpu > 1:  # else the run has recorded it itself
             _record(run, ending)
-        self._watcher.ended(event.index, ending, event.elapsed_s)
+        if not self._is_tried_again(index, ending):
+            self._watcher.ended(index, ending, elapsed_s)
+            if not self._stopping:
+                self._judge_grid(index, ending)
 
-    def _stop(self, grace_s: float) -> None:
-        """Starts no more runs and ends the running ones, in threads of their own."""
-        with self._lock:
-            self._stopping = True
-            running = list(self._running.values())
-        for run in running:
-            threading.Thread(target=run.end, args=(grace_s,), daemon=True).start()
-
-    def _fill_slot(self) -> None:
-        """One slot's life: the next waiting run, until none is left or the launcher stops."""
+    def _is_tried_again(self, index: int, ending: Ending) -> bool:
+        if ending.state == "done" or self._stopping or self._failed_before[index] >= self._limits.retries:
+            return False
         try:
-            while (index := self._next()) is not None:
-                began = time.monotonic()
-                ending = self._carry(index)
-                if ending is not None:
-                    self._events.put(_Ended(index, ending, time.monotonic() - began))
-        finally:
-            self._events.put(_SlotClosed())
+            _queue(self._runs[index])
+        except GridRLError as error:
+            self._watcher.told(f"{label(self._runs[index])} cannot be tried again: {error}")
+            return False
+        self._failed_before[index] += 1
+        tries = f"try {self._failed_before[index] + 1} of {self._limits.retries + 1}"
+        self._watcher.told(f"{label(self._runs[index])} {told(ending)}; to be started again ({tries})")
+        self._waiting.append(index)
+        return True
 
-    def _next(self) -> int | None:
+    def _judge_grid(self, index: int, ending: Ending) -> None:
+        """Starts no more runs where there were too many failures."""
+        reason = self._failures.note(label(self._runs[index]), ending)
+        if reason is None or self.stopped_because:
+            return
+        waiting = len(self._waiting)
+        if waiting or self._attempts:
+            self.stopped_because = f"{reason} {count_of(waiting, 'run')} not started; the same command again goes on."
+            self._watcher.told(self.stopped_because)
+        self._waiting.clear()
+        if self._limits.fail_fast:
+            self._stop(GRACE_S, f"ended because {label(self._runs[index])} failed (fail_fast)")
+
+    def _end_late_ones(self) -> None:
+        now = time.monotonic()
+        for index, attempt in self._attempts.items():
+            if attempt.deadline is not None and attempt.deadline <= now:
+                attempt.condemn("timeout", f"not done within {self._limits.timeout:g} s (timeout)")
+                self._end([index], GRACE_S)
+
+    def _stop(self, grace_s: float, reason: str = INTERRUPTED) -> None:
+        """Starts no more runs and ends the running ones."""
+        self._waiting.clear()
         with self._lock:
-            return None if self._stopping else next(self._waiting, None)
+            self._stopping = self._stopping or reason
+        self._end(list(self._attempts), grace_s)
 
-    def _carry(self, index: int) -> Ending | None:
+    def _end(self, indices: Sequence[int], grace_s: float) -> None:
+        """Ends runs, in threads of their own."""
+        with self._lock:
+            handles = [self._handles[index] for index in indices if index in self._handles]
+        for handle in handles:
+            threading.Thread(target=handle.end, args=(grace_s,), daemon=True).start()
+
+    def _carry(self, index: int) -> None:
+        """The life of a run's thread."""
+        began = time.monotonic()
+        ending = self._attempt(index)
+        self._events.put(_Ended(index, ending, time.monotonic() - began))
+
+    def _attempt(self, index: int) -> Ending | None:
         """Starts a run and waits for it; None where the launcher has stopped before."""
         run = self._runs[index]
         if (elsewhere := _elsewhere(run)) is not None:
@@ -183,15 +259,15 @@ class Scheduler:
                     return None
                 streams = len(self._runs) == 1
                 handle = self._backend.submit(run.paths, Resources(run.spec.num_cpu, THREADS), streams=streams)
-                self._running[index] = handle
+                self._handles[index] = handle
+            self._events.put(_Started(index))
+            return handle.wait()
         except Exception as error:
             kind = "" if isinstance(error, (GridRLError, OSError)) else f"{type(error).__name__}: "
             return Ending("failed", None, f"could not be started: {kind}{error}")
-        self._events.put(_Started(index))
-        ending = handle.wait()
-        with self._lock:
-            del self._running[index]
-        return ending
+        finally:
+            with self._lock:
+                self._handles.pop(index, None)
 
 
 def _queue(run: PlannedRun) -> None:

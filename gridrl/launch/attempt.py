@@ -1,0 +1,39 @@
+"""One start of a run, as the scheduler keeps it in mind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+
+from gridrl.launch.backend import Ending
+
+
+@dataclass
+class Attempt:
+    """A start of a run that has not ended yet.
+
+    Attributes:
+        thread: waits for it.
+        deadline: when it has taken too long, by the monotonic clock; None: never, or it has been ended already.
+    """
+
+    thread: threading.Thread
+    deadline: float | None = None
+    _verdict: tuple[str, str] | None = None
+
+    def start_clock(self, timeout_s: float | None) -> None:
+        """Its process has been started, and may take so many seconds (None: any number)."""
+        self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
+
+    def condemn(self, state: str, error: str) -> None:
+        """It is ended by the launcher, for a reason that its ending is to tell."""
+        self.deadline = None
+        self._verdict = self._verdict or (state, error)
+
+    def judge(self, ending: Ending) -> Ending:
+        """How it has ended, with the launcher's reason where that ended it."""
+        if self._verdict is None or ending.state == "done":
+            return ending
+        state, error = self._verdict
+        return replace(ending, state=state, error=error, rank=None)
