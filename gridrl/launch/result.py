@@ -18,8 +18,8 @@ class RunResult:
         name: its name, without the seed.
         seed: its seed.
         run_dir: its directory.
-        state: "done", "failed", "killed", "timeout"; "running" if another launcher has started it; "queued" or, in a dry
-            run, whatever it was before ("new" where there is nothing yet), if it was not started.
+        state: "done", "failed", "killed", "timeout"; "running" if another launcher has started it; "queued" or, in a
+            dry run, whatever it was before ("new" where there is nothing yet), if it was not started.
         error: the last line of what went wrong, None where nothing did.
         rank: the MPI rank that failed first, None where there is one rank or no failure.
         exit_code: the exit status of its process (negative: the signal that ended it), None if it was not started now.

@@ -15,8 +15,8 @@ from gridrl.errors import BackendError, DiskFull, GridRLError
 from gridrl.launch.attempt import Attempt
 from gridrl.launch.backend import Backend, Ending, Handle, Resources
 from gridrl.launch.configuration import queue_run
-from gridrl.launch.limits import Failures, Limits, told
 from gridrl.launch.launchers import Launcher, note_launcher
+from gridrl.launch.limits import Failures, Limits, told
 from gridrl.launch.local import LocalBackend
 from gridrl.launch.mailbox import Mailbox
 from gridrl.launch.order import THREADS, PlannedRun
