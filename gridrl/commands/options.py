@@ -41,7 +41,7 @@ class LauncherOption:
 _TABLE = (
     LauncherOption("exp_name", "str", "the algorithm's name", "first part of every run's name"),
     LauncherOption("data_dir", "Path", "./data", "where the run directories land"),
-    LauncherOption("jobs", "int", "cores / ranks", "how many runs at once", least=1),
+    LauncherOption("jobs", "int", "cores / (ranks * threads)", "how many runs at once", least=1),
     LauncherOption("num_cpu", "int | Literal['auto']", "1", "MPI ranks of each run; auto: every core", least=1),
     LauncherOption("preset", "str", "-", "a published set of values, see below"),
     LauncherOption("log", "str", "-", "tensorboard, wandb: where rows go besides progress.txt", takes_several=True),
@@ -55,10 +55,18 @@ _TABLE = (
     LauncherOption(
         "max_failures", "int", "none, but five alike at the start", "so many failures: no more are started", least=1
     ),
+    LauncherOption("threads", "int", "1", "threads of each rank, for numerical libraries", least=1),
+    LauncherOption("affinity", "bool", "False", "bind each run to cores of its own"),
+    LauncherOption(
+        "gpus_per_run",
+        "float",
+        "0",
+        "accelerators that each run sees; 0.5: two runs share one, which is counted but isolates nothing",
+    ),
     LauncherOption("dry_run", "bool", "False", "show the runs, start nothing"),
 )
 
-LIMITS = ("retries", "timeout", "fail_fast", "max_failures")
+LIMITS = ("retries", "timeout", "fail_fast", "max_failures", "threads", "affinity", "gpus_per_run")
 """The options that say what is done about runs that fail, hang or want too much."""
 
 LAUNCHER_OPTIONS = {option.name: option for option in _TABLE}

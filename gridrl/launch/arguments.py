@@ -29,6 +29,9 @@ _OF_THE_LAUNCHER = (
     "timeout",
     "fail_fast",
     "max_failures",
+    "threads",
+    "affinity",
+    "gpus_per_run",
 )
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
-from gridrl.launch.backend import Ending
+from gridrl.launch.backend import Ending, Resources
 
 
 @dataclass
@@ -15,10 +15,12 @@ class Attempt:
 
     Attributes:
         thread: waits for it.
+        resources: what it was given.
         deadline: when it has taken too long, by the monotonic clock; None: never, or it has been ended already.
     """
 
     thread: threading.Thread
+    resources: Resources
     deadline: float | None = None
     _verdict: tuple[str, str] | None = None
 

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from gridrl.launch.placement import VARIABLE, told_cores
 from gridrl.utils.files import RunPaths
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""The variables that say how many threads numerical libraries use; torch reads the first."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,21 @@ class Resources:
     Attributes:
         num_cpu: its MPI ranks.
         threads: of each rank, for OpenMP, MKL, OpenBLAS and torch.
+        cores: the cores that it is bound to; none: it is not bound.
+        devices: the accelerators that it sees, as CUDA_VISIBLE_DEVICES calls them; none: those that the launcher sees.
     """
 
     num_cpu: int = 1
     threads: int = 1
+    cores: tuple[int, ...] = ()
+    devices: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What of this its processes are told by their environment."""
+        cores = {VARIABLE: told_cores(self.cores, self.num_cpu)} if self.cores else {}
+        devices = {"CUDA_VISIBLE_DEVICES": ",".join(self.devices)} if self.devices else {}
+        return cores | devices | dict.fromkeys(THREADS, str(self.threads))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from gridrl.launch.arguments import Interface
 from gridrl.launch.order import Order
 from gridrl.launch.payload import Payload, pickled
 from gridrl.launch.preflight import preflight
+from gridrl.launch.slots import Slots, find_slots
 from gridrl.launch.thunks import Thunk, read_thunk
 from gridrl.launch.variants import SEED
 from gridrl.utils.mpirun import resolve_num_cpu
@@ -75,24 +76,25 @@ class _Faults:
             self._problems.raise_if_any(next((kind for kind in self._kinds if kind is not UnknownFlag), UnknownFlag))
 
 
-def check_resources(order: Order) -> tuple[int, int]:
-    """The ranks of each run, and how many runs go at once.
+def check_resources(order: Order) -> tuple[int, int, Slots]:
+    """The ranks of each run, how many runs go at once, and what they get.
 
     Raises:
-        BadValue: they make no sense, or a sink does not exist.
+        BadValue: they make no sense, this machine has not enough for a single run, or a sink does not exist.
     """
     faults = _Faults()
     num_cpu = faults.catch(resolve_num_cpu, order.num_cpu) or 1
-    jobs = max(1, usable_cores() // num_cpu) if order.jobs is None else order.jobs
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        faults.add(BadValue, f"jobs={jobs!r}: how many runs go at once is a whole number from 1.")
+    if order.jobs is not None and (isinstance(order.jobs, bool) or not isinstance(order.jobs, int) or order.jobs < 1):
+        faults.add(BadValue, f"jobs={order.jobs!r}: how many runs go at once is a whole number from 1.")
     faults.catch(order.limits.check)
     if order.log:
         from gridrl.log.sinks import check_sinks
 
         faults.catch(check_sinks, order.log)
     faults.raise_if_any()
-    return num_cpu, jobs
+    slots = find_slots(num_cpu, order.limits)
+    jobs = max(1, usable_cores() // (num_cpu * order.limits.threads)) if order.jobs is None else order.jobs
+    return num_cpu, jobs if slots.capacity is None else min(jobs, slots.capacity), slots
 
 
 def check_runs(order: Order) -> list[CheckedRun]:

@@ -47,7 +47,7 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
     if pending:
         _wait_before_launch()
         announce_moved(plan.moved, move_away(plan.moved, order.data_dir))
-        scheduler = Scheduler(pending, plan.jobs, progress, order.limits)
+        scheduler = Scheduler(pending, plan.jobs, progress, order.limits, plan.slots)
         try:
             scheduler.carry_out()
         except (KeyboardInterrupt, SystemExit):

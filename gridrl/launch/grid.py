@@ -168,6 +168,9 @@ class ExperimentGrid:
         timeout: float | None = None,
         fail_fast: bool = False,
         max_failures: int | None = None,
+        threads: int = 1,
+        affinity: bool = False,
+        gpus_per_run: float = 0,
     ) -> GridResult:
         """Runs the thunk for every variant, each in processes and a directory of its own.
 
@@ -182,7 +185,7 @@ class ExperimentGrid:
             num_cpu: MPI ranks of each run; "auto": one for each physical core.
             data_dir: where the run directories go; None: `DEFAULT_DATA_DIR` of `user_config.py`.
             datestamp: puts date and time into the names of new directories.
-            jobs: how many runs at once; None: usable cores divided by ranks.
+            jobs: how many runs at once; None: usable cores divided by ranks and threads.
             log: sinks beside the progress file and the terminal, such as "tensorboard".
             dry_run: shows the runs with their states and directories, and starts nothing.
             command: how this was asked for, noted in `config.json`; None: this program's command line.
@@ -194,6 +197,11 @@ class ExperimentGrid:
             timeout: seconds that a run may take, each time that it is started; then it is ended. None: any number.
             fail_fast: whether the first run that fails ends the others.
             max_failures: after so many failed runs no more are started.
+            threads: of each rank, for numerical libraries; noted in `config.json`, as another number can give other
+                last digits.
+            affinity: whether each run is bound to cores that no other run of this grid is bound to (Linux).
+            gpus_per_run: accelerators of each run, which sees them alone (CUDA_VISIBLE_DEVICES); below 1, such as 0.5,
+                so many runs share one: that is counted, but nothing keeps them from taking all of its memory.
 
         Returns:
             A record of each run, in the order of `variants()`.
@@ -217,6 +225,6 @@ class ExperimentGrid:
             preset=preset,
             dry_run=dry_run,
             resume=Resume(only_failed, force, fresh),
-            limits=Limits(retries, timeout, fail_fast, max_failures),
+            limits=Limits(retries, timeout, fail_fast, max_failures, threads, affinity, gpus_per_run),
         )
         return execute(order, self.print)

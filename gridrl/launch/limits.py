@@ -25,12 +25,18 @@ class Limits:
         fail_fast: whether the first failure ends the whole grid.
         max_failures: after so many failed runs no more are started; None: a run that fails stops nobody, unless the
             first runs all fail alike.
+        threads: of each rank.
+        affinity: whether each run is bound to cores that no other one of them is bound to.
+        gpus_per_run: the accelerators of each run; below 1: the part of one that is counted for it.
     """
 
     retries: int = 0
     timeout: float | None = None
     fail_fast: bool = False
     max_failures: int | None = None
+    threads: int = 1
+    affinity: bool = False
+    gpus_per_run: float = 0
 
     def check(self) -> None:
         """Makes sure that every option makes sense.
@@ -52,6 +58,19 @@ class Limits:
             yield f"fail_fast={self.fail_fast!r}: True or False is wanted."
         if self.max_failures is not None and not _is_whole(self.max_failures, least=1):
             yield f"max_failures={self.max_failures!r}: the number of failures that stops a grid is a whole one from 1."
+        yield from self._faults_of_resources()
+
+    def _faults_of_resources(self) -> Iterator[str]:
+        if not _is_whole(self.threads, least=1):
+            yield f"threads={self.threads!r}: the threads of a run are a whole number from 1."
+        if not _is_switch(self.affinity):
+            yield f"affinity={self.affinity!r}: True or False is wanted."
+        if not _is_share(self.gpus_per_run):
+            yield f"gpus_per_run={self.gpus_per_run!r}: a whole number from 0, or a part of one such as 0.5, is wanted."
+
+
+def _is_share(value: Any) -> bool:
+    return value == 0 or (_is_positive(value) and (value < 1 or value == int(value)))
 
 
 def _is_switch(value: Any) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from gridrl.launch.backend import Ending, Resources
+from gridrl.launch.backend import THREADS, Ending, Resources
 from gridrl.launch.lifeline import Lifeline
 from gridrl.log.record import read_status
 from gridrl.utils.files import RunPaths
@@ -25,7 +25,6 @@ from gridrl.utils.processes import end_stragglers, end_tree
 
 _IS_POSIX = os.name == "posix"
 _WORKER = "gridrl.launch.worker"
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # glibc hands large arrays back to the kernel as soon as they are free and faults each page in again at the next one:
 # an update on a whole rollout makes dozens of a megabyte each, and keeping them saves it a tenth of its CPU time. What
 # the user has set goes before. More than 32 MiB for the first is refused by older versions.
@@ -101,13 +100,18 @@ class LocalRun:
 
 def worker_environment(threads: int) -> dict[str, str]:
     """The variables of a run's process: this process's, without an MPI around it, and what makes runs repeatable."""
-    environ = _KEEP_MEMORY | without_mpi(os.environ) | dict.fromkeys(_THREADS, str(threads))
+    environ = _KEEP_MEMORY | without_mpi(os.environ) | dict.fromkeys(THREADS, str(threads))
     environ |= {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
     package_root = str(Path(__file__).resolve().parents[2])
     if package_root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         known = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
         environ["PYTHONPATH"] = os.pathsep.join([*known, package_root])  # however this process has found gridrl
     return environ
+
+
+def run_environment(resources: Resources) -> dict[str, str]:
+    """The variables of a run's process that has these resources."""
+    return worker_environment(resources.threads) | resources.variables
 
 
 def worker_command(paths: RunPaths, *, ranks: bool = False) -> list[str]:
@@ -133,7 +137,7 @@ class FreshProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if streams else log,
                 stderr=subprocess.STDOUT,
-                env=worker_environment(resources.threads) | self._lifeline.variables,
+                env=run_environment(resources) | self._lifeline.variables,
                 pass_fds=self._lifeline.inherited,
                 start_new_session=_IS_POSIX,
             )
@@ -266,8 +270,9 @@ class Ranks:
         self._shown = self._log.stat().st_size if self._log.exists() else 0
         self._terminal = Terminal() if streams else None
         command = worker_command(paths, ranks=True)
-        num_cpu, threads = resources.num_cpu, resources.threads
-        self._running: RunningRanks = start_ranks(command, num_cpu, paths, worker_environment(threads), threads=threads)
+        self._running: RunningRanks = start_ranks(
+            command, resources.num_cpu, paths, run_environment(resources), threads=resources.threads
+        )
 
     @property
     def pid(self) -> int:

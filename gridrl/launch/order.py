@@ -13,13 +13,11 @@ from gridrl.launch.directories import Place
 from gridrl.launch.limits import Limits
 from gridrl.launch.payload import Payload
 from gridrl.launch.resuming import USUAL, Resume
+from gridrl.launch.slots import Slots
 from gridrl.launch.spec import RunSpec, has_grown
 from gridrl.launch.variants import SEED
 from gridrl.utils.files import RunPaths
 from gridrl.utils.settings import settings
-
-THREADS = 1
-"""Threads of each rank; recorded, because another number can give other digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +32,13 @@ class Order:
         num_cpu: MPI ranks of each run, or "auto".
         data_dir: where the run directories go.
         datestamp: whether new directories bear date and time.
-        jobs: how many runs at once; None: usable cores divided by ranks.
+        jobs: how many runs at once; None: usable cores divided by ranks and threads.
         log: names of sinks beside the progress file and the terminal.
         command: how this was typed; None: the program's own command line.
         preset: the name of the set of defaults that filled the variants up.
         dry_run: whether nothing is to be started.
         resume: what is wanted of runs that are known already.
-        limits: what is done about runs that fail or take too long.
+        limits: what runs get, and what is done about those that fail or take too long.
     """
 
     grid: str
@@ -131,6 +129,7 @@ class Plan:
         runs: in the order in which they were asked for.
         num_cpu: MPI ranks of each.
         jobs: how many at once.
+        slots: what they get.
         notes: what the user should know before they start.
         moved: the old run directories that make room for them.
     """
@@ -138,6 +137,7 @@ class Plan:
     runs: list[PlannedRun]
     num_cpu: int
     jobs: int
+    slots: Slots
     notes: list[str] = field(default_factory=list)
     moved: list[Path] = field(default_factory=list)
 

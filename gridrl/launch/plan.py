@@ -8,7 +8,7 @@ from gridrl.errors import BadValue, DuplicateKey, Problems, RunDirectoryInUse
 from gridrl.launch.checks import CheckedRun, check_resources, check_runs
 from gridrl.launch.configuration import make_config
 from gridrl.launch.directories import Directories, check_data_dir, still_running
-from gridrl.launch.order import THREADS, Order, Plan, PlannedRun
+from gridrl.launch.order import Order, Plan, PlannedRun
 from gridrl.launch.spec import RunSpec, growth, identify_run, keys_outside
 from gridrl.launch.variants import SEED
 from gridrl.log.record import derived_state
@@ -23,14 +23,14 @@ def make_plan(order: Order) -> Plan:
         GridRLError: what is wrong with it; all faults of one kind of check are told at once.
     """
     order.resume.check()
-    num_cpu, jobs = check_resources(order)
+    num_cpu, jobs, slots = check_resources(order)
     checked = check_runs(order)
     specs = _specified(order, checked, num_cpu)
     directories = Directories(order.data_dir, order.datestamp, dry_run=order.dry_run, left=_left(order))
     problems = Problems()
     runs = []
     for spec, run in zip(specs, checked, strict=True):
-        config = make_config(spec, order, THREADS)
+        config = make_config(spec, order, order.limits.threads)
         place = directories.place(spec, config, problems)
         runs.append(PlannedRun(spec, place, {"exp_name": place.name, **config}, order.log, run.env_spec, order.resume))
     for run_dir in () if order.dry_run else directories.left:
@@ -41,7 +41,12 @@ def make_plan(order: Order) -> Plan:
         check_mpi(num_cpu)
         check_data_dir(order.data_dir)
     moved = [*directories.left, *(run.place.run_dir for run in runs if run.is_repeated)]
-    return Plan(runs, num_cpu, jobs, directories.notes, moved)
+    return Plan(runs, num_cpu, jobs, slots, [*_fewer(order, jobs), *directories.notes], moved)
+
+
+def _fewer(order: Order, jobs: int) -> list[str]:
+    """What is told where less goes at once than was asked for."""
+    return [f"jobs={order.jobs}: there is room for {jobs} at once."] if order.jobs not in (None, jobs) else []
 
 
 def _left(order: Order) -> str | None:

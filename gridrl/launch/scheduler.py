@@ -19,10 +19,11 @@ from gridrl.launch.launchers import Launcher, note_launcher
 from gridrl.launch.limits import Failures, Limits, told
 from gridrl.launch.local import LocalBackend
 from gridrl.launch.mailbox import Mailbox
-from gridrl.launch.order import THREADS, PlannedRun
+from gridrl.launch.order import PlannedRun
 from gridrl.launch.payload import write_payload
 from gridrl.launch.report import label
 from gridrl.launch.result import count_of
+from gridrl.launch.slots import Slots
 from gridrl.launch.spec import has_grown
 from gridrl.log.record import Status, derived_state, read_status, write_status
 from gridrl.utils.console import warn_line
@@ -83,6 +84,7 @@ class Scheduler:
         jobs: how many at once.
         watcher: is told of each start and end.
         limits: what is done about runs that fail or take too long.
+        slots: what they get; None: one thread for each rank.
         backend: where they are carried out; None: on this machine.
 
     Attributes:
@@ -95,6 +97,7 @@ class Scheduler:
         jobs: int,
         watcher: Watcher,
         limits: Limits | None = None,
+        slots: Slots | None = None,
         backend: Backend | None = None,
     ) -> None:
         self.stopped_because: str | None = None
@@ -102,6 +105,7 @@ class Scheduler:
         self._jobs = jobs
         self._watcher = watcher
         self._limits = limits or Limits()
+        self._slots = slots
         self._backend = backend or LocalBackend()
         self._events: Mailbox[_Started | _Ended] = Mailbox()
         self._waiting = deque(range(len(runs)))
@@ -165,6 +169,8 @@ class Scheduler:
         elif isinstance(event, _Ended):
             attempt = self._attempts.pop(event.index)
             attempt.thread.join()
+            if self._slots is not None:
+                self._slots.give_back(attempt.resources)
             if event.ending is not None:
                 self._conclude(event.index, attempt.judge(event.ending), event.elapsed_s)
         else:
@@ -173,10 +179,19 @@ class Scheduler:
 
     def _start_more(self) -> None:
         while self._waiting and len(self._attempts) < self._jobs:
+            resources = self._resources()
+            if resources is None:
+                return
             index = self._waiting.popleft()
-            thread = threading.Thread(target=self._carry, args=(index,), daemon=True)
-            self._attempts[index] = Attempt(thread)
+            thread = threading.Thread(target=self._carry, args=(index, resources), daemon=True)
+            self._attempts[index] = Attempt(thread, resources)
             thread.start()
+
+    def _resources(self) -> Resources | None:
+        """What the next run gets, None where there is not enough left."""
+        if self._slots is None:
+            return Resources(self._runs[self._waiting[0]].spec.num_cpu)
+        return self._slots.take()
 
     def _conclude(self, index: int, ending: Ending, elapsed_s: float) -> None:
         """Records how an attempt ended; then it is tried again, or that is how the run ended."""
@@ -241,13 +256,13 @@ class Scheduler:
         for handle in handles:
             threading.Thread(target=handle.end, args=(grace_s,), daemon=True).start()
 
-    def _carry(self, index: int) -> None:
+    def _carry(self, index: int, resources: Resources) -> None:
         """The life of a run's thread."""
         began = time.monotonic()
-        ending = self._attempt(index)
+        ending = self._attempt(index, resources)
         self._events.put(_Ended(index, ending, time.monotonic() - began))
 
-    def _attempt(self, index: int) -> Ending | None:
+    def _attempt(self, index: int, resources: Resources) -> Ending | None:
         """Starts a run and waits for it; None where the launcher has stopped before."""
         run = self._runs[index]
         if (elsewhere := _elsewhere(run)) is not None:
@@ -258,7 +273,7 @@ class Scheduler:
                 if self._stopping:
                     return None
                 streams = len(self._runs) == 1
-                handle = self._backend.submit(run.paths, Resources(run.spec.num_cpu, THREADS), streams=streams)
+                handle = self._backend.submit(run.paths, resources, streams=streams)
                 self._handles[index] = handle
             self._events.put(_Started(index))
             return handle.wait()

@@ -25,6 +25,7 @@ from gridrl.build import resolve, resolve_references
 from gridrl.errors import BadValue, DiskFull
 from gridrl.launch.lifeline import RunEnd
 from gridrl.launch.payload import Payload, enter_payload
+from gridrl.launch.placement import take_cores
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.utils.files import RunPaths, write_atomic
 from gridrl.utils.mpi_environment import in_mpi
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     paths = RunPaths(Path(words[0]).absolute().parent)
     faulthandler.enable()  # a crash inside a library leaves at least its stack in the log
     signal.signal(signal.SIGTERM, _terminate)
+    take_cores(this_rank())
     if in_mpi():
         return run_as_rank(paths)
     return run_alone(paths)

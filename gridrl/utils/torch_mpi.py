@@ -5,6 +5,7 @@ Nothing happens where there is one rank. torch is imported only by a caller that
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,10 +21,13 @@ Flat = TypeVar("Flat", "npt.NDArray[Any]", "torch.Tensor")
 
 
 def setup_pytorch_for_mpi() -> None:
-    """Shares torch's threads among the ranks, at least 1 each: ranks with all cores each would slow one another."""
+    """Shares torch's threads among the ranks, at least 1 each: ranks with all cores each would slow one another.
+
+    Where OMP_NUM_THREADS says how many threads a rank has, as it does in all that gridrl starts, that holds.
+    """
     import torch
 
-    if num_procs() > 1:
+    if num_procs() > 1 and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() // num_procs()))
 
 

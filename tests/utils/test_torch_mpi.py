@@ -29,6 +29,7 @@ def test_one_rank_keeps_its_gradients_parameters_and_threads() -> None:
 
 
 GRADIENTS = """
+import os
 import numpy as np, torch
 from gridrl.utils.mpi import proc_id
 from gridrl.utils.torch_mpi import average_flat, mpi_avg_grads, setup_pytorch_for_mpi, sync_params
@@ -81,12 +82,15 @@ def work():
     sync_params(module)
     torch.set_num_threads(4)
     setup_pytorch_for_mpi()
+    as_told = torch.get_num_threads()
+    os.environ.pop("OMP_NUM_THREADS")
+    setup_pytorch_for_mpi()
     return dict(
         grads=grads, in_place=net["both"].grad is kept, dtype=str(net["brief"].grad.dtype), exchanges=exchanges,
         flat=flat.tolist(), strided=strided.tolist(), half=half.tolist(), parameter=parameter.tolist(),
         weight=module[0].weight.tolist(), bias=module[0].bias.tolist(), batches=int(module[1].num_batches_tracked),
         flags=module.flags.tolist(), same_memory=module[0].weight.data_ptr() == pointer,
-        threads=torch.get_num_threads(),
+        threads=[as_told, torch.get_num_threads()],
     )
 """
 
@@ -118,7 +122,7 @@ def test_two_ranks_share_gradients_and_parameters(answers_of_ranks: Answers) -> 
         "batches": 0,
         "flags": [False, False],
         "same_memory": True,
-        "threads": 2,
+        "threads": [4, 2],  # as OMP_NUM_THREADS says; without it, half of them each
     }
 
 
