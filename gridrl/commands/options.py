@@ -63,10 +63,11 @@ _TABLE = (
         "0",
         "accelerators that each run sees; 0.5: two runs share one, which is counted but isolates nothing",
     ),
+    LauncherOption("max_memory", "str", "none", "memory of a run, such as 4G; a run that has more resident is ended"),
     LauncherOption("dry_run", "bool", "False", "show the runs, start nothing"),
 )
 
-LIMITS = ("retries", "timeout", "fail_fast", "max_failures", "threads", "affinity", "gpus_per_run")
+LIMITS = ("retries", "timeout", "fail_fast", "max_failures", "threads", "affinity", "gpus_per_run", "max_memory")
 """The options that say what is done about runs that fail, hang or want too much."""
 
 LAUNCHER_OPTIONS = {option.name: option for option in _TABLE}

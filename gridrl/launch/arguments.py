@@ -32,6 +32,7 @@ _OF_THE_LAUNCHER = (
     "threads",
     "affinity",
     "gpus_per_run",
+    "max_memory",
 )
 
 

@@ -28,10 +28,13 @@ class Attempt:
         """Its process has been started, and may take so many seconds (None: any number)."""
         self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
-    def condemn(self, state: str, error: str) -> None:
-        """It is ended by the launcher, for a reason that its ending is to tell."""
+    def condemn(self, state: str, error: str) -> bool:
+        """Notes that the launcher ends it, and why; gives False where it has done so already."""
         self.deadline = None
-        self._verdict = self._verdict or (state, error)
+        if self._verdict is not None:
+            return False
+        self._verdict = (state, error)
+        return True
 
     def judge(self, ending: Ending) -> Ending:
         """How it has ended, with the launcher's reason where that ended it."""

@@ -171,6 +171,7 @@ class ExperimentGrid:
         threads: int = 1,
         affinity: bool = False,
         gpus_per_run: float = 0,
+        max_memory: str | None = None,
     ) -> GridResult:
         """Runs the thunk for every variant, each in processes and a directory of its own.
 
@@ -202,6 +203,8 @@ class ExperimentGrid:
             affinity: whether each run is bound to cores that no other run of this grid is bound to (Linux).
             gpus_per_run: accelerators of each run, which sees them alone (CUDA_VISIBLE_DEVICES); below 1, such as 0.5,
                 so many runs share one: that is counted, but nothing keeps them from taking all of its memory.
+            max_memory: what a run may have resident with all that it has started, as in "4G"; over it, it is ended and
+                has failed. It is looked at about once a second. None: any amount.
 
         Returns:
             A record of each run, in the order of `variants()`.
@@ -225,6 +228,6 @@ class ExperimentGrid:
             preset=preset,
             dry_run=dry_run,
             resume=Resume(only_failed, force, fresh),
-            limits=Limits(retries, timeout, fail_fast, max_failures, threads, affinity, gpus_per_run),
+            limits=Limits(retries, timeout, fail_fast, max_failures, threads, affinity, gpus_per_run, max_memory),
         )
         return execute(order, self.print)

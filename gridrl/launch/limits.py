@@ -10,6 +10,7 @@ from typing import Any
 
 from gridrl.errors import BadValue, Problems
 from gridrl.launch.backend import Ending
+from gridrl.launch.memory import memory_bytes
 
 ALIKE = 5
 """As many runs at the beginning that all fail in the same way stop a grid: the next ones would fail too."""
@@ -28,6 +29,7 @@ class Limits:
         threads: of each rank.
         affinity: whether each run is bound to cores that no other one of them is bound to.
         gpus_per_run: the accelerators of each run; below 1: the part of one that is counted for it.
+        max_memory: what a run may have resident with all that it has started, as in "4G"; None: any amount.
     """
 
     retries: int = 0
@@ -37,6 +39,7 @@ class Limits:
     threads: int = 1
     affinity: bool = False
     gpus_per_run: float = 0
+    max_memory: str | None = None
 
     def check(self) -> None:
         """Makes sure that every option makes sense.
@@ -67,6 +70,11 @@ class Limits:
             yield f"affinity={self.affinity!r}: True or False is wanted."
         if not _is_share(self.gpus_per_run):
             yield f"gpus_per_run={self.gpus_per_run!r}: a whole number from 0, or a part of one such as 0.5, is wanted."
+        if self.max_memory is not None:
+            try:
+                memory_bytes(self.max_memory)
+            except BadValue as error:
+                yield str(error)
 
 
 def _is_share(value: Any) -> bool:

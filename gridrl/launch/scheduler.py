@@ -9,9 +9,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from gridrl.errors import BackendError, DiskFull, GridRLError
+from gridrl.launch.admission import Admission
 from gridrl.launch.attempt import Attempt
 from gridrl.launch.backend import Backend, Ending, Handle, Resources
 from gridrl.launch.configuration import queue_run
@@ -19,12 +19,14 @@ from gridrl.launch.launchers import Launcher, note_launcher
 from gridrl.launch.limits import Failures, Limits, told
 from gridrl.launch.local import LocalBackend
 from gridrl.launch.mailbox import Mailbox
+from gridrl.launch.memory import LOOK_S, memory_bytes, told_bytes
 from gridrl.launch.order import PlannedRun
 from gridrl.launch.payload import write_payload
 from gridrl.launch.report import label
 from gridrl.launch.result import count_of
 from gridrl.launch.slots import Slots
 from gridrl.launch.spec import has_grown
+from gridrl.launch.watcher import Nobody, Watcher
 from gridrl.log.record import Status, derived_state, read_status, write_status
 from gridrl.utils.console import warn_line
 from gridrl.utils.files import read_json
@@ -32,33 +34,13 @@ from gridrl.utils.files import read_json
 GRACE_S = 5.0
 """Seconds between SIGTERM and SIGKILL for the runs of a launcher that is interrupted."""
 
+MEMORY_GRACE_S = 1.0
+"""The same for a run that takes too much memory, and may take more every moment."""
+
 INTERRUPTED = "interrupted"
-
-
-class Watcher(Protocol):
-    """Who is told how the runs go; called from the launcher's thread alone."""
-
-    def started(self, index: int) -> None:
-        """A run's process has been started."""
-
-    def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
-        """A run has ended for good, or could not be started."""
-
-    def told(self, message: str) -> None:
-        """Something else that the user should know at once."""
-
-
-class _Nobody:
-    """A watcher that is told in vain."""
-
-    def started(self, index: int) -> None:
-        return
-
-    def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
-        return
-
-    def told(self, message: str) -> None:
-        return
+SHORTAGE = (
+    "Memory is short: runs wait until one more, as large as the largest so far, would leave 15 % of it available."
+)
 
 
 @dataclass(frozen=True)
@@ -102,10 +84,11 @@ class Scheduler:
     ) -> None:
         self.stopped_because: str | None = None
         self._runs = runs
-        self._jobs = jobs
+        self._admission = Admission(jobs, slots)
+        self._next_look: float | None = None  # at the memory of runs
+        self._has_told_shortage = False
         self._watcher = watcher
         self._limits = limits or Limits()
-        self._slots = slots
         self._backend = backend or LocalBackend()
         self._events: Mailbox[_Started | _Ended] = Mailbox()
         self._waiting = deque(range(len(runs)))
@@ -134,7 +117,7 @@ class Scheduler:
             try:
                 self._go_on()
             except BaseException:
-                self._watcher = _Nobody()  # it may be what has failed: standard output that was closed
+                self._watcher = Nobody()  # it may be what has failed: standard output that was closed
                 self._stop(GRACE_S)
                 self._go_on()
                 raise
@@ -150,27 +133,28 @@ class Scheduler:
         """Starts what may start and takes in what happens, until nothing runs or waits."""
         while True:
             self._start_more()
-            if not self._attempts:
+            if not self._attempts and not self._waiting:
                 return
             self._take_in(self._next_event())
 
     def _next_event(self) -> _Started | _Ended | signal.Signals | None:
-        deadlines = [attempt.deadline for attempt in self._attempts.values() if attempt.deadline is not None]
-        if not deadlines:
+        deadlines = [attempt.deadline for attempt in self._attempts.values()]
+        wake_up = min((at for at in (*deadlines, self._next_look) if at is not None), default=None)
+        if wake_up is None:
             return self._events.get()
-        return self._events.get_within(min(deadlines) - time.monotonic())
+        return self._events.get_within(wake_up - time.monotonic())
 
     def _take_in(self, event: _Started | _Ended | signal.Signals | None) -> None:
         if event is None:
             self._end_late_ones()
+            self._look_at_memory()
         elif isinstance(event, _Started):
             self._attempts[event.index].start_clock(self._limits.timeout)
             self._watcher.started(event.index)
         elif isinstance(event, _Ended):
             attempt = self._attempts.pop(event.index)
             attempt.thread.join()
-            if self._slots is not None:
-                self._slots.give_back(attempt.resources)
+            self._admission.leave(event.index, attempt.resources, event.ending)
             if event.ending is not None:
                 self._conclude(event.index, attempt.judge(event.ending), event.elapsed_s)
         else:
@@ -178,20 +162,23 @@ class Scheduler:
             self._interrupted_by = self._interrupted_by or event
 
     def _start_more(self) -> None:
-        while self._waiting and len(self._attempts) < self._jobs:
-            resources = self._resources()
+        while self._waiting:
+            resources = self._admission.admit(self._attempts, self._runs[self._waiting[0]].spec.num_cpu)
             if resources is None:
-                return
+                break
             index = self._waiting.popleft()
             thread = threading.Thread(target=self._carry, args=(index, resources), daemon=True)
             self._attempts[index] = Attempt(thread, resources)
             thread.start()
-
-    def _resources(self) -> Resources | None:
-        """What the next run gets, None where there is not enough left."""
-        if self._slots is None:
-            return Resources(self._runs[self._waiting[0]].spec.num_cpu)
-        return self._slots.take()
+        waits = bool(self._waiting) and self._admission.waits_for_memory
+        if waits and self._admission.memory.is_short and not self._has_told_shortage:
+            self._has_told_shortage = True
+            self._watcher.told(SHORTAGE)
+        is_watched = self._limits.max_memory is not None and bool(self._attempts)
+        if not (waits or is_watched):
+            self._next_look = None
+        elif self._next_look is None:
+            self._next_look = time.monotonic() + LOOK_S
 
     def _conclude(self, index: int, ending: Ending, elapsed_s: float) -> None:
         """Records how an attempt ended; then it is tried again, or that is how the run ended."""
@@ -239,8 +226,25 @@ class Scheduler:
         now = time.monotonic()
         for index, attempt in self._attempts.items():
             if attempt.deadline is not None and attempt.deadline <= now:
-                attempt.condemn("timeout", f"not done within {self._limits.timeout:g} s (timeout)")
-                self._end([index], GRACE_S)
+                self._condemn(index, "timeout", f"not done within {self._limits.timeout:g} s (timeout)", GRACE_S)
+
+    def _look_at_memory(self) -> None:
+        if self._next_look is None or self._next_look > time.monotonic():
+            return
+        self._next_look = None
+        with self._lock:
+            roots = {index: handle.pid for index, handle in self._handles.items() if handle.pid is not None}
+        used = self._admission.memory.look(roots)
+        limit = None if self._limits.max_memory is None else memory_bytes(self._limits.max_memory)
+        for index, count in used.items():
+            if limit is not None and count > limit:
+                error = f"used {told_bytes(count)} of memory, more than max_memory={self._limits.max_memory}"
+                self._condemn(index, "failed", error, MEMORY_GRACE_S)
+
+    def _condemn(self, index: int, state: str, error: str, grace_s: float) -> None:
+        """Ends a run for a reason that its ending is to tell."""
+        if index in self._attempts and self._attempts[index].condemn(state, error):
+            self._end([index], grace_s)
 
     def _stop(self, grace_s: float, reason: str = INTERRUPTED) -> None:
         """Starts no more runs and ends the running ones."""
@@ -265,9 +269,9 @@ class Scheduler:
     def _attempt(self, index: int, resources: Resources) -> Ending | None:
         """Starts a run and waits for it; None where the launcher has stopped before."""
         run = self._runs[index]
-        if (elsewhere := _elsewhere(run)) is not None:
-            return elsewhere
         try:
+            if (elsewhere := _elsewhere(run)) is not None:
+                return elsewhere
             write_payload(run.paths.payload, run.payload())
             with self._lock:  # whoever stops sees every run that has been started
                 if self._stopping:
