@@ -47,6 +47,8 @@ def load_file(path: Path) -> ModuleType:
     if not path.is_file():
         near = did_you_mean(path.name, (found.name for found in path.parent.glob("*.py")))
         raise BadValue(f"{path}: there is no such file.{near}")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
     for name in (path.stem, f"{path.stem}_{zlib.crc32(str(path).encode(errors='surrogatepass')):08x}"):
         known = sys.modules.get(name)
         if known is None:
@@ -59,8 +61,6 @@ def load_file(path: Path) -> ModuleType:
 def _load_file_as(name: str, path: Path) -> ModuleType:
     from importlib.util import module_from_spec, spec_from_file_location
 
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise BadValue(f"{path} is no Python file: its name has to end in .py.")

@@ -91,6 +91,7 @@ def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
         force=launch.get("force", False),
         fresh=launch.get("fresh", False),
         **{name: launch[name] for name in LIMITS if name in launch},
+        isolation=launch.get("isolation", "auto"),
         command=shlex.join(["python", "-m", "gridrl.run", name, *words]),
     )
     if launch.get("dry_run", False):

@@ -64,6 +64,7 @@ _TABLE = (
         "accelerators that each run sees; 0.5: two runs share one, which is counted but isolates nothing",
     ),
     LauncherOption("max_memory", "str", "none", "memory of a run, such as 4G; a run that has more resident is ended"),
+    LauncherOption("isolation", "Literal['auto', 'fresh']", "auto", "fresh: no run is forked off a preloaded process"),
     LauncherOption("dry_run", "bool", "False", "show the runs, start nothing"),
 )
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from gridrl.build import Reference, replace_references
 from gridrl.errors import BadValue, GridRLError, Problems, UnknownFlag, did_you_mean
 from gridrl.launch.arguments import Interface
-from gridrl.launch.order import Order
+from gridrl.launch.order import ISOLATIONS, Order
 from gridrl.launch.payload import Payload, pickled
 from gridrl.launch.preflight import preflight
 from gridrl.launch.slots import Slots, find_slots
@@ -87,6 +87,9 @@ def check_resources(order: Order) -> tuple[int, int, Slots]:
     if order.jobs is not None and (isinstance(order.jobs, bool) or not isinstance(order.jobs, int) or order.jobs < 1):
         faults.add(BadValue, f"jobs={order.jobs!r}: how many runs go at once is a whole number from 1.")
     faults.catch(order.limits.check)
+    if order.isolation not in ISOLATIONS:
+        near = did_you_mean(str(order.isolation), ISOLATIONS)
+        faults.add(BadValue, f"isolation={order.isolation!r}: there are {' and '.join(map(repr, ISOLATIONS))}.{near}")
     if order.log:
         from gridrl.log.sinks import check_sinks
 

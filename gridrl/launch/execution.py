@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gridrl.launch.backend import Ending
+from gridrl.launch.forks import forks_for
+from gridrl.launch.local import LocalBackend
 from gridrl.launch.order import Order, Plan, PlannedRun
 from gridrl.launch.plan import make_plan
 from gridrl.launch.report import Progress, announce, announce_moved, summarise
@@ -47,9 +49,11 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
     if pending:
         _wait_before_launch()
         announce_moved(plan.moved, move_away(plan.moved, order.data_dir))
-        scheduler = Scheduler(pending, plan.jobs, progress, order.limits, plan.slots)
         try:
-            scheduler.carry_out()
+            with forks_for(order.isolation, plan.num_cpu, order.limits.threads, pending) as forks:
+                backend = LocalBackend(forks)
+                scheduler = Scheduler(pending, plan.jobs, progress, order.limits, plan.slots, backend)
+                scheduler.carry_out()
         except (KeyboardInterrupt, SystemExit):
             summarise(_result(plan, pending, progress), order.data_dir)
             raise

@@ -10,10 +10,10 @@ from typing import Any
 from gridrl.errors import BadValue, ExperimentFailed
 from gridrl.launch.arguments import LOGGER_KWARGS
 from gridrl.launch.execution import execute
-from gridrl.launch.local import log_tail
 from gridrl.launch.order import Order, data_directory
 from gridrl.launch.report import one_line
 from gridrl.launch.result import RunResult
+from gridrl.launch.run_process import log_tail
 from gridrl.launch.variants import SEED, own_copy
 from gridrl.utils.console import colorize, say
 from gridrl.utils.files import RunPaths

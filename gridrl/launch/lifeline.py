@@ -47,6 +47,11 @@ class Lifeline:
         """The run's process has its end; here it is closed."""
         self._theirs.close()
 
+    def go(self) -> None:
+        """Lets a run begin that waits for the launcher's word."""
+        with contextlib.suppress(OSError):  # it has been killed already
+            self._ours.send(b"g")
+
     def message(self) -> Mapping[str, Any]:
         """What the run has sent, once it has ended; empty where it could not."""
         try:
@@ -87,7 +92,7 @@ class RunEnd:
 
     def _end_with_launcher(self) -> None:
         with contextlib.suppress(OSError):
-            while os.read(self._descriptor, _MOST_BYTES):  # the launcher never writes: this waits for its death
+            while os.read(self._descriptor, _MOST_BYTES):  # the launcher writes no more: this waits for its death
                 continue
         self.is_cut = True
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # which waits for it nowhere else

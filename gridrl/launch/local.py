@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -13,15 +12,14 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from gridrl.launch.backend import THREADS, Ending, Resources
 from gridrl.launch.lifeline import Lifeline
-from gridrl.log.record import read_status
+from gridrl.launch.run_process import STRAGGLERS_S, Reaped, RunProcess
 from gridrl.utils.files import RunPaths
 from gridrl.utils.mpi_environment import without_mpi
 from gridrl.utils.mpirun import RunningRanks, start_ranks
-from gridrl.utils.processes import end_stragglers, end_tree
 
 _IS_POSIX = os.name == "posix"
 _WORKER = "gridrl.launch.worker"
@@ -29,7 +27,6 @@ _WORKER = "gridrl.launch.worker"
 # an update on a whole rollout makes dozens of a megabyte each, and keeping them saves it a tenth of its CPU time. What
 # the user has set goes before. More than 32 MiB for the first is refused by older versions.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20)}
-_STRAGGLERS_S = 1.0  # what processes that a run leaves behind get to end after a SIGTERM
 _CHUNK_BYTES = 65536
 _LOOK_S = 0.2  # how often the log of a run of several ranks is looked at, where it is shown
 
@@ -48,18 +45,37 @@ class Running(Protocol):
         """Ends the run: a SIGTERM, `grace_s` seconds, then a SIGKILL for whatever is left of it."""
 
 
+class Forking(Protocol):
+    """Starts processes that have imported already what a run needs."""
+
+    def start(self, paths: RunPaths, environ: Mapping[str, str]) -> Running | None:
+        """Starts a run of one rank and one thread; None where it needs an interpreter of its own."""
+
+
 class LocalBackend:
-    """Carries runs out on this machine; see `gridrl.launch.backend.Backend`."""
+    """Carries runs out on this machine; see `gridrl.launch.backend.Backend`.
+
+    Args:
+        forks: starts runs quickly that have one rank and one thread and are not shown; None: each gets an interpreter
+            of its own.
+    """
+
+    def __init__(self, forks: Forking | None = None) -> None:
+        self._forks = forks
 
     def submit(self, paths: RunPaths, resources: Resources, *, streams: bool = False) -> LocalRun:
         """See `Backend.submit`; raises MPIError where mpiexec cannot be started."""
-        return LocalRun(paths, resources.num_cpu, start(paths, resources, streams=streams))
+        return LocalRun(paths, resources.num_cpu, start(paths, resources, streams=streams, forks=self._forks))
 
 
-def start(paths: RunPaths, resources: Resources, *, streams: bool = False) -> Running:
+def start(paths: RunPaths, resources: Resources, *, streams: bool = False, forks: Forking | None = None) -> Running:
     """Starts a run's process in the way that its resources ask for; see `Backend.submit`."""
     if resources.num_cpu > 1:
         return Ranks(paths, resources, streams)
+    if forks is not None and resources.threads == 1 and not streams:
+        running = forks.start(paths, run_environment(resources))
+        if running is not None:
+            return running
     return FreshProcess(paths, resources, streams)
 
 
@@ -122,112 +138,46 @@ def worker_command(paths: RunPaths, *, ranks: bool = False) -> list[str]:
     return [sys.executable, "-P", *(["-m", "mpi4py"] if ranks else []), "-m", _WORKER, str(paths.payload.absolute())]
 
 
-class FreshProcess:
-    """A run in an interpreter of its own, in a session of its own: a Ctrl-C at the terminal does not reach it."""
+class FreshProcess(RunProcess):
+    """A run in an interpreter of its own."""
 
     def __init__(self, paths: RunPaths, resources: Resources, streams: bool) -> None:
-        self._paths = paths
-        self._has_ended = False
-        self._lock = threading.Lock()
         log = open(paths.stdout, "ab", buffering=0)  # noqa: SIM115 (closed by the copying thread)
-        self._lifeline = Lifeline()
+        lifeline = Lifeline()
         try:
             self._process = subprocess.Popen(
                 worker_command(paths),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if streams else log,
                 stderr=subprocess.STDOUT,
-                env=run_environment(resources) | self._lifeline.variables,
-                pass_fds=self._lifeline.inherited,
+                env=run_environment(resources) | lifeline.variables,
+                pass_fds=lifeline.inherited,
                 start_new_session=_IS_POSIX,
             )
         except BaseException:
             log.close()
-            self._lifeline.close()
+            lifeline.close()
             raise
-        self._lifeline.started()
+        lifeline.started()
+        super().__init__(paths, self._process.pid, lifeline)
         self._copying = _copy_in_background(self._process.stdout, log) if streams else None
         if not streams:
             log.close()
 
-    @property
-    def pid(self) -> int:
-        """See `Running.pid`."""
-        return self._process.pid
+    def _await_end(self) -> None:
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
 
-    def wait(self) -> Ending:
-        """See `Running.wait`."""
-        pid = self._process.pid
-        if hasattr(os, "waitid"):  # it stays a zombie: its process group cannot be mistaken for another one
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        with self._lock:  # from here on the pid may be somebody else's
-            self._has_ended = True
-        end_stragglers(pid, _STRAGGLERS_S)
-        code, cpu_s, peak_mb = self._reap()
-        if self._copying is not None:
-            self._copying.join(timeout=_STRAGGLERS_S)
-        said = self._lifeline.message()
-        self._lifeline.close()
-        return replace(_judged(code, said, self._paths, pid), cpu_s=cpu_s, peak_memory_mb=peak_mb)
-
-    def _reap(self) -> tuple[int, float | None, float | None]:
-        """Exit status, CPU seconds and peak memory in MiB of the ended process."""
+    def _reap(self) -> Reaped:
         if not hasattr(os, "wait4"):
-            return self._process.wait(), None, None
-        _, status, usage = os.wait4(self._process.pid, 0)
-        self._process.returncode = code = os.waitstatus_to_exitcode(status)
-        peak_mb = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-        return code, round(usage.ru_utime + usage.ru_stime, 3), round(peak_mb, 1)
+            return Reaped(self._process.wait())
+        reaped = Reaped.of(self.pid)
+        self._process.returncode = reaped.code
+        return reaped
 
-    def end(self, grace_s: float) -> None:
-        """See `Running.end`."""
-        with self._lock:
-            if self._has_ended:
-                return
-        end_tree(self._process.pid, grace_s)
-
-
-def _judged(code: int, said: Mapping[str, Any], paths: RunPaths, pid: int) -> Ending:
-    """What an exit code means, with what the process has told of itself."""
-    status = read_status(paths.root)
-    own = status if status is not None and status.pid == pid else None
-    state = said.get("state") or (own.state if own else None)
-    error = said.get("error") or (own.error if own else None)
-    if state == "done":  # what goes wrong while an interpreter shuts down takes nothing away
-        return Ending("done", code)
-    if code < 0:
-        return Ending("killed", code, f"killed by {signal_name(-code)}{_suspicion(-code)}")
-    if code == 0:
-        return Ending("failed", code, "the process left with exit status 0 before its thunk returned (os._exit(0)?)")
-    return Ending("failed", code, error or _last_line(paths.stdout) or f"exit status {code}")
-
-
-def signal_name(number: int) -> str:
-    """A signal's name, `SIGKILL`; its number where it has none."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _suspicion(number: int) -> str:
-    return " (the system does this when memory runs out)" if number == signal.SIGKILL else ""
-
-
-def _last_line(log: Path) -> str:
-    lines = log_tail(log, 1)
-    return lines[0][:300] if lines else ""
-
-
-def log_tail(log: Path, count: int) -> list[str]:
-    """The last lines of a log that are not empty; none where there is no log."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _CHUNK_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return []
-    return [line.rstrip() for line in lines if line.strip()][-count:]
+    def _finish(self) -> None:
+        if self._copying is not None:
+            self._copying.join(timeout=STRAGGLERS_S)
 
 
 def _copy_in_background(source: IO[bytes] | None, log: IO[bytes]) -> threading.Thread:

@@ -19,6 +19,10 @@ from gridrl.launch.variants import SEED
 from gridrl.utils.files import RunPaths
 from gridrl.utils.settings import settings
 
+ISOLATIONS = ("auto", "fresh")
+"""What the process of a run comes from: a fork server where that is safe and saves time, or always an interpreter of
+its own."""
+
 
 @dataclass(frozen=True, eq=False)
 class Order:
@@ -39,6 +43,7 @@ class Order:
         dry_run: whether nothing is to be started.
         resume: what is wanted of runs that are known already.
         limits: what runs get, and what is done about those that fail or take too long.
+        isolation: one of `ISOLATIONS`.
     """
 
     grid: str
@@ -55,6 +60,7 @@ class Order:
     dry_run: bool = False
     resume: Resume = USUAL
     limits: Limits = field(default_factory=Limits)
+    isolation: str = "auto"
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,8 +53,7 @@ def write_payload(path: Path, payload: Payload) -> None:
         DiskFull: no room.
     """
     header = {"format": FORMAT, "gridrl": gridrl.__version__, "python": _python()}
-    place = {"cwd": os.getcwd(), "sys_path": _absolute_path(), "argv": sys.argv}
-    body = json.dumps(place).encode() + b"\n" + pickled(payload)
+    body = json.dumps(place_here()).encode() + b"\n" + pickled(payload)
     with told_when_full(path, "the payload was not written"):
         write_atomic(path, json.dumps(header).encode() + b"\n" + zlib.compress(body), mode=0o600)
 
@@ -94,7 +93,7 @@ def enter_payload(path: Path) -> Payload:
         place, _, body = zlib.decompress(packed).partition(b"\n")
     except zlib.error as error:
         raise PayloadError(f"{path}: the payload is damaged ({error}). Start the run again.") from error
-    _enter(json.loads(place))
+    enter_place(json.loads(place))
     payload = pickle.loads(body)
     if not isinstance(payload, Payload):
         raise PayloadError(f"{path}: this holds {type(payload).__name__}, not a payload.")
@@ -115,9 +114,17 @@ def _check_header(path: Path, line: bytes) -> None:
         )
 
 
-def _enter(place: Mapping[str, Any]) -> None:
+def place_here() -> dict[str, Any]:
+    """Where this process stands: working directory, module path, arguments."""
+    return {"cwd": os.getcwd(), "sys_path": _absolute_path(), "argv": sys.argv}
+
+
+def enter_place(place: Mapping[str, Any]) -> None:
+    """Takes this process to where another one stood; entries that imports have added to the module path stay."""
     os.chdir(place["cwd"])
-    sys.path[:] = place["sys_path"]
+    known = {os.path.abspath(entry) for entry in sys.path} & set(place["sys_path"])
+    added = [entry for entry in sys.path if os.path.abspath(entry) not in place["sys_path"]] if known else []
+    sys.path[:] = [*place["sys_path"], *added]
     sys.argv[:] = place["argv"]
 
 

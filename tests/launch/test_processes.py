@@ -16,10 +16,11 @@ import pytest
 from gridrl import ExperimentGrid
 from gridrl.launch import report
 from gridrl.launch.lifeline import VARIABLE, Lifeline
-from gridrl.launch.local import Terminal, log_tail, signal_name, worker_command, worker_environment
+from gridrl.launch.local import Terminal, worker_command, worker_environment
 from gridrl.launch.payload import write_payload
 from gridrl.launch.report import one_line, summarise
 from gridrl.launch.result import GridResult, RunResult, told_counts
+from gridrl.launch.run_process import log_tail, signal_name
 from gridrl.log.record import read_status
 from gridrl.utils.files import RunPaths
 from gridrl.utils.processes import process_identity
