@@ -20,6 +20,7 @@ class Command:
 
 COMMANDS = {
     "status": Command("gridrl.commands.status:main", "how runs stand: epochs, time left, scores, errors"),
+    "stop": Command("gridrl.commands.stop:main", "ends the runs below a directory, with their launcher"),
     "logs": Command("gridrl.commands.logs:main", "the end of what a run has printed; -f goes on with it"),
     "plot": Command("gridrl.commands.plot:main", "learning curves over seeds, to a file or a window"),
     "test_policy": Command("gridrl.commands.test_policy:main", "runs a trained policy; table of episodes, video"),

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from gridrl.launch.backend import Ending
 from gridrl.launch.forks import forks_for
+from gridrl.launch.live import LiveProgress, attended
 from gridrl.launch.local import LocalBackend
 from gridrl.launch.order import Order, Plan, PlannedRun
 from gridrl.launch.plan import make_plan
-from gridrl.launch.report import Progress, announce, announce_moved, summarise
+from gridrl.launch.report import announce, announce_moved, summarise
 from gridrl.launch.result import GridResult, RunResult
 from gridrl.launch.resuming import move_away
 from gridrl.launch.scheduler import Scheduler
@@ -44,7 +45,7 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
         summarise(result, order.data_dir)
         return result
     pending = [run for run in seeds_slowest(plan.runs) if run.is_due]
-    progress = Progress(pending)
+    progress = LiveProgress(pending, plan.jobs)
     stopped_because = None
     if pending:
         _wait_before_launch()
@@ -53,7 +54,8 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
             with forks_for(order.isolation, plan.num_cpu, order.limits.threads, pending) as forks:
                 backend = LocalBackend(forks)
                 scheduler = Scheduler(pending, plan.jobs, progress, order.limits, plan.slots, backend)
-                scheduler.carry_out()
+                with attended(scheduler, progress):
+                    scheduler.carry_out()
         except (KeyboardInterrupt, SystemExit):
             summarise(_result(plan, pending, progress), order.data_dir)
             raise
@@ -71,7 +73,7 @@ def _wait_before_launch() -> None:
         time.sleep(wait_s)
 
 
-def _result(plan: Plan, pending: list[PlannedRun], progress: Progress) -> GridResult:
+def _result(plan: Plan, pending: list[PlannedRun], progress: LiveProgress) -> GridResult:
     endings = {id(run): progress.endings[index] for index, run in enumerate(pending) if index in progress.endings}
     return GridResult(
         [_ended(run, *endings[id(run)]) if id(run) in endings else _unstarted(run, pending) for run in plan.runs]

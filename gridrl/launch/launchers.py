@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gridrl.launch.door import is_open
 from gridrl.utils.files import RunPaths, read_json, write_json
 from gridrl.utils.processes import ProcessIdentity, boot_id, process_identity
 
@@ -22,7 +23,7 @@ class Launcher:
         host: its machine.
         boot_id, pid, pid_start: the process, beyond a reused pid; see `gridrl.utils.processes`.
         runs: how many runs it was to start.
-        door: the path of a socket at which it can be asked to stop, where it does not heed signals; "" where it does.
+        door: where it can be asked to stop, see `gridrl.launch.door`; "" where signals have to do.
         log: where it writes what it says, where nobody looks at that; "" where somebody does.
     """
 
@@ -48,8 +49,9 @@ class Launcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it surely lives: only of this machine can that be told."""
-        return ProcessIdentity(self.pid, self.pid_start, self.boot_id).is_alive()
+        """Whether it surely lives and is still at it: only of this machine can that be told."""
+        lives = ProcessIdentity(self.pid, self.pid_start, self.boot_id).is_alive()
+        return lives and (not self.door or is_open(self.door))
 
     @property
     def may_live(self) -> bool:

@@ -30,12 +30,17 @@ class Mailbox(Generic[T]):
         self._items: queue.SimpleQueue[T | signal.Signals] = queue.SimpleQueue()
         self._bell, self._button = os.pipe()
         os.set_blocking(self._button, False)
+        self._lock = threading.RLock()  # a signal's handler may come between a put and its end
+        self._is_closed = False
 
     def put(self, item: T | signal.Signals) -> None:
-        """Adds an item; any thread may."""
-        self._items.put(item)
-        with contextlib.suppress(BlockingIOError):  # full of calls that were not answered yet
-            os.write(self._button, b"\0")
+        """Adds an item; any thread may. Once the mailbox is closed, nothing happens."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._items.put(item)
+            with contextlib.suppress(BlockingIOError):  # full of calls that were not answered yet
+                os.write(self._button, b"\0")
 
     def get(self) -> T | signal.Signals:
         """The next item; waits for it."""
@@ -66,9 +71,11 @@ class Mailbox(Generic[T]):
             os.read(self._bell, 4096)
 
     def close(self) -> None:
-        """Lets go of the pipe; nobody may put anything any more."""
-        os.close(self._bell)
-        os.close(self._button)
+        """Lets go of the pipe; what is put from now on is lost."""
+        with self._lock:
+            self._is_closed = True
+            os.close(self._bell)
+            os.close(self._button)
 
     @contextlib.contextmanager
     def hearing_signals(self) -> Iterator[None]:

@@ -86,15 +86,20 @@ class Progress:
 
     def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
         """See `Watcher.ended`."""
+        self.note(index, ending, elapsed_s)
+        if len(self._runs) > 1:
+            say(self.ended_line(index, ending, elapsed_s), _COLORS.get(ending.state))
+
+    def note(self, index: int, ending: Ending, elapsed_s: float) -> None:
+        """Keeps how a run has ended."""
         self._ended += 1
         self.endings[index] = (ending, elapsed_s)
-        if len(self._runs) > 1:
-            error = f": {_cut(ending.error)}" if ending.error else ""
-            count = f"[{self._ended}/{len(self._runs)}]"
-            say(
-                f"{ending.state:7} {label(self._runs[index])} {count} after {_seconds(elapsed_s)}{error}",
-                _COLORS.get(ending.state),
-            )
+
+    def ended_line(self, index: int, ending: Ending, elapsed_s: float) -> str:
+        """How a run has ended, in a line."""
+        error = f": {_cut(ending.error)}" if ending.error else ""
+        count = f"[{self._ended}/{len(self._runs)}]"
+        return f"{ending.state:7} {label(self._runs[index])} {count} after {_seconds(elapsed_s)}{error}"
 
     def told(self, message: str) -> None:
         """See `Watcher.told`."""

@@ -71,6 +71,7 @@ class Scheduler:
 
     Attributes:
         stopped_because: why runs were not started that could have been, None where there are none.
+        door: where others can ask for `interrupt`, see `gridrl.launch.door`; it is noted in the run directories.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Scheduler:
         backend: Backend | None = None,
     ) -> None:
         self.stopped_because: str | None = None
+        self.door = ""
         self._runs = runs
         self._admission = Admission(jobs, slots)
         self._next_look: float | None = None  # at the memory of runs
@@ -109,7 +111,7 @@ class Scheduler:
             KeyboardInterrupt: Ctrl-C; the running ones have been ended and recorded as killed. A second one kills them.
             SystemExit: the launcher got a SIGTERM or SIGHUP, likewise.
         """
-        launcher = Launcher.this_process(len(self._runs))
+        launcher = Launcher.this_process(len(self._runs), self.door)
         for run in self._runs:
             _queue(run)
             note_launcher(run.paths, launcher)
@@ -128,6 +130,10 @@ class Scheduler:
             raise KeyboardInterrupt
         if self._interrupted_by is not None:
             raise SystemExit(128 + self._interrupted_by)
+
+    def interrupt(self) -> None:
+        """Does what a Ctrl-C does, from any thread; nothing once everything has ended."""
+        self._events.put(signal.SIGINT)
 
     def _go_on(self) -> None:
         """Starts what may start and takes in what happens, until nothing runs or waits."""
