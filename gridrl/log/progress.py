@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gridrl.errors import BadValue, CheckpointError
-from gridrl.log.cells import Cell, Quoted, delimiter_of, is_number, row_ends, row_text, scan_rows
+from gridrl.log.cells import Cell, is_number, row_text
 from gridrl.log.disk import told_when_full
+from gridrl.log.scanning import Quoted, delimiter_of, row_ends, scan_rows
 from gridrl.utils.files import atomic_path
 
 Column: TypeAlias = npt.NDArray[Any]

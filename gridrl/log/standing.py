@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridrl.log.cells import Quoted, row_ends, scan_rows
 from gridrl.log.record import Status, derived_state, read_status
+from gridrl.log.scanning import Quoted, row_ends, scan_rows
 from gridrl.utils.files import RunPaths, read_json
 from gridrl.utils.processes import ProcessIdentity, boot_id
 from gridrl.utils.ranks import rank_processes
