@@ -72,9 +72,17 @@ def _is_given(key: str, given: Sequence[str]) -> bool:
 
 def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
     from gridrl.launch.grid import ExperimentGrid
+    from gridrl.launch.order import data_directory
 
     launch = request.launch
-    grid = ExperimentGrid(name=launch.get("exp_name", name.rpartition(":")[2]))
+    grid_name = launch.get("exp_name", name.rpartition(":")[2])
+    if launch.get("detach", False) and not launch.get("dry_run", False):
+        from gridrl.commands.detach import detach, is_detached, report_start
+
+        if not is_detached():
+            return detach([name, *words], grid_name, data_directory(launch.get("data_dir")))
+        report_start()
+    grid = ExperimentGrid(name=grid_name)
     # no option at all is one run of the defaults, though a grid without a key is a mistake in a script
     for key in request.keys or (Key("seed", (0,)),):
         grid.add(key.name, list(key.values), key.shorthand)

@@ -99,20 +99,27 @@ def _watch(runs: _Runs, standings: list[Standing], every_s: float) -> list[Stand
         while _goes_on(standings):
             standings = _next_look(runs, every_s)
             live.update(_screen(standings), refresh=True)
+        standings = runs.look()  # what was written before the launcher went
         live.update(_joined([*_table(standings), *_counts(standings)]), refresh=True)
     return standings
 
 
 def _watch_in_lines(runs: _Runs, standings: list[Standing], every_s: float) -> list[Standing]:
-    told = ""
-    while True:
-        counts = counts_line(standing.state for standing in standings)
-        if counts != told:
-            say(f"{time.strftime('%H:%M:%S')} {counts}")
-        told = counts
-        if not _goes_on(standings):
-            return standings
+    told = _tell_counts(standings, "")
+    while _goes_on(standings):
         standings = _next_look(runs, every_s)
+        told = _tell_counts(standings, told)
+    standings = runs.look()  # what was written before the launcher went
+    _tell_counts(standings, told)
+    return standings
+
+
+def _tell_counts(standings: Sequence[Standing], told: str) -> str:
+    """Says how many runs are in each state, unless that has been told; gives what is told now."""
+    counts = counts_line(standing.state for standing in standings)
+    if counts != told:
+        say(f"{time.strftime('%H:%M:%S')} {counts}")
+    return counts
 
 
 def _next_look(runs: _Runs, every_s: float) -> list[Standing]:

@@ -46,6 +46,7 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
         return result
     pending = [run for run in seeds_slowest(plan.runs) if run.is_due]
     progress = LiveProgress(pending, plan.jobs)
+    progress.result = lambda: _result(plan, pending, progress)
     stopped_because = None
     if pending:
         _wait_before_launch()

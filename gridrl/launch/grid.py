@@ -9,6 +9,7 @@ from typing import Any
 
 from gridrl.errors import BadValue
 from gridrl.launch.execution import execute
+from gridrl.launch.handle import GridHandle
 from gridrl.launch.limits import Limits
 from gridrl.launch.naming import Names
 from gridrl.launch.order import Order, data_directory
@@ -235,3 +236,11 @@ class ExperimentGrid:
             isolation=isolation,
         )
         return execute(order, self.print)
+
+    def start(self, thunk: Callable[..., Any] | str, *args: Any, **options: Any) -> GridHandle:
+        """Runs the grid in a thread, see `run`, which takes the same arguments; the program goes on meanwhile.
+
+        Raises:
+            GridRLError: something is wrong with the grid, the thunk or the options; nothing has been started.
+        """
+        return GridHandle(lambda: self.run(thunk, *args, **options))

@@ -7,7 +7,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +18,7 @@ from gridrl.launch.door import Door
 from gridrl.launch.order import PlannedRun
 from gridrl.launch.overview import COLORS, Line, counts_line, cut, duration, table_lines
 from gridrl.launch.report import Progress
+from gridrl.launch.result import GridResult
 from gridrl.log.standing import RunSeen, Standing
 from gridrl.utils.console import console, is_terminal, say
 
@@ -160,11 +163,17 @@ class Interruptible(Protocol):
         """Does what a Ctrl-C does, from any thread."""
 
 
+FOLLOWER: ContextVar[Callable[[Interruptible, LiveProgress], None] | None] = ContextVar("FOLLOWER", default=None)
+"""Who is told of the launch that begins in this context."""
+
+
 @contextlib.contextmanager
 def attended(scheduler: Interruptible, progress: LiveProgress) -> Iterator[None]:
     """While the block runs, its progress is shown, and `stop` finds a door."""
     with Door(scheduler.interrupt) as door, progress:
         scheduler.door = door.path
+        if (follow := FOLLOWER.get()) is not None:
+            follow(scheduler, progress)
         yield
 
 
@@ -174,10 +183,16 @@ class LiveProgress(Progress):
     Args:
         runs: what is run.
         jobs: how many at once.
+
+    Attributes:
+        result: gives what has come of the whole grid so far.
+        begun: is called once, when the first run has been started or could not be.
     """
 
     def __init__(self, runs: Sequence[PlannedRun], jobs: int) -> None:
         super().__init__(runs)
+        self.result: Callable[[], GridResult] = GridResult
+        self.begun: Callable[[], None] | None = None
         self._jobs = jobs
         self._view: View | None = None
         self._lock = threading.Lock()
@@ -210,6 +225,7 @@ class LiveProgress(Progress):
 
     def started(self, index: int) -> None:
         """See `Watcher.started`."""
+        self._begin()
         with self._lock:
             self._states[index] = "running"
             self._seen[index] = RunSeen(self._runs[index].place.run_dir)
@@ -220,6 +236,7 @@ class LiveProgress(Progress):
 
     def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
         """See `Watcher.ended`."""
+        self._begin()
         with self._lock:
             self._states[index] = ending.state
             self._seen.pop(index, None)
@@ -232,6 +249,21 @@ class LiveProgress(Progress):
         if ending.state != "done":
             self._view.tell((self.ended_line(index, ending, elapsed_s), COLORS.get(ending.state)))
         self._wake.set()
+
+    def _begin(self) -> None:
+        begun, self.begun = self.begun, None
+        if begun is not None:
+            begun()
+
+    @property
+    def num_runs(self) -> int:
+        """How many runs are to be run."""
+        return len(self._runs)
+
+    def running(self) -> set[Path]:
+        """The directories of the runs that run now."""
+        with self._lock:
+            return {self._runs[index].place.run_dir for index in self._seen}
 
     def _draw_on(self) -> None:
         """Looks and draws: when something has happened, else every second; never for long."""
