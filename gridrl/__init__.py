@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gridrl.errors import ExperimentFailed, GridRLError
     from gridrl.launch.experiment import call_experiment
     from gridrl.launch.grid import ExperimentGrid
+    from gridrl.log.current import current_run
     from gridrl.log.logger import EpochLogger, Logger, setup_logger_kwargs
     from gridrl.results.figure import plot
     from gridrl.utils.mpirun import mpi_fork
@@ -33,6 +34,7 @@ _PUBLIC = {
     "GridRLError": "gridrl.errors",
     "Logger": "gridrl.log.logger",
     "call_experiment": "gridrl.launch.experiment",
+    "current_run": "gridrl.log.current",
     "load": "gridrl.algos.loading",
     "mpi_fork": "gridrl.utils.mpirun",
     "plot": "gridrl.results.figure",
@@ -50,6 +52,7 @@ __all__ = [
     "GridRLError",
     "Logger",
     "call_experiment",
+    "current_run",
     "load",
     "mpi_fork",
     "plot",

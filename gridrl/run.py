@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words behind `python -m gridrl.run`; None: those of this process.
 
     Returns:
-        The exit status: 0 everything is done, 1 a run failed, 2 something is typed wrong, 130 interrupted.
+        The exit status: 0 everything is done, 1 a run failed, 2 something is typed wrong, 75 runs were asked to make
+        room and go on with the same command, 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -18,6 +18,7 @@ from gridrl.algos.saving import TrainingState
 from gridrl.collect.rollout import RolloutCollector
 from gridrl.envs.stepping import Worlds, make_worlds
 from gridrl.envs.wrappers import RewardNormalizer, RunningNormalizer
+from gridrl.log.current import current_run
 from gridrl.log.logger import EpochLogger
 from gridrl.memory.rollout import RolloutStorage
 from gridrl.ops.losses import approx_kl, approx_kl_k3, mean_squared
@@ -165,14 +166,28 @@ class OnPolicyRun:
             done = f"{self.logger.output_dir}: {first} epochs are done"
             self.logger.log(f"{done}, going on to {total}." if first < total else f"{done}, nothing is left to do.")
         self._started = time.perf_counter()
+        saved = first
         for epoch in range(first, total):
+            if current_run().should_stop():
+                self._make_room(epoch, saved)
+                return
             self._set_learning_rates(epoch)
             yield epoch
             self.logger.dump_tabular()
             if epoch % self.settings.save_freq == 0 or epoch == total - 1:
-                # the model first: what the last checkpoint says is done is not done again
-                self.logger.save_state({"epoch": epoch})
-                self.state.save(epoch + 1, self._elapsed())
+                self._save(epoch + 1)
+                saved = epoch + 1
+
+    def _save(self, epochs_done: int) -> None:
+        # the model first: what the last checkpoint says is done is not done again
+        self.logger.save_state({"epoch": epochs_done - 1})
+        self.state.save(epochs_done, self._elapsed())
+
+    def _make_room(self, epochs_done: int, saved: int) -> None:
+        """The run was asked to stop: what has been done since the last checkpoint is saved."""
+        if epochs_done > saved:
+            self._save(epochs_done)
+        self.logger.log(f"Asked to stop after {epochs_done} epochs; the same command goes on from there.", "yellow")
 
     def _tell_rounding(self) -> None:
         asked, done = self.settings.steps_per_epoch, self._steps_per_epoch

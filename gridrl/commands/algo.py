@@ -23,6 +23,9 @@ from gridrl.utils.files import RunPaths
 if TYPE_CHECKING:
     from gridrl.launch.result import GridResult
 
+_TRY_AGAIN = 75
+"""The exit status where nothing failed, but runs were asked to make room: EX_TEMPFAIL."""
+
 MAX_LISTED = 6
 """As many directories at most stand in a suggested command."""
 
@@ -36,7 +39,7 @@ def main(name: str, target: str, words: Sequence[str]) -> int:
         words: the command line behind the name.
 
     Returns:
-        The exit status: 0 if every run is done, 1 if not.
+        The exit status: 0 if every run is done, 75 if nothing failed but runs were preempted, else 1.
 
     Raises:
         GridRLError: something is typed wrong, and nothing was started.
@@ -106,7 +109,10 @@ def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
         return 0
     for line in next_commands(result):
         say(line)
-    return 0 if result.ok else 1
+    if result.ok:
+        return 0
+    only_preempted = not result.failed and any(run.state == "preempted" for run in result)
+    return _TRY_AGAIN if only_preempted else 1
 
 
 def next_commands(result: GridResult) -> list[str]:

@@ -46,8 +46,8 @@ class Ending:
     """How the process of a run ended.
 
     Attributes:
-        state: "done", "failed", "killed" or "timeout"; "running" if it was left alone, as another launcher has
-            started it.
+        state: "done", "failed", "killed", "timeout" or "preempted"; "running" if it was left alone, as another
+            launcher has started it.
         exit_code: its exit status, negative: the signal that ended it; None if it could not be started.
         error: the last line of what went wrong, None where nothing did.
         rank: the MPI rank that failed first, None where none is to be told.
@@ -63,6 +63,11 @@ class Ending:
     cpu_s: float | None = None
     peak_memory_mb: float | None = None
     is_ours: bool = True
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it did not end in order: done, or stopped as it was asked to."""
+        return self.state not in ("done", "preempted")
 
     @property
     def signal(self) -> int | None:

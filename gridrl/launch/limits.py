@@ -112,7 +112,7 @@ class Failures:
             label: what the run is called.
             ending: how it ended.
         """
-        has_failed = ending.state != "done"
+        has_failed = ending.has_failed
         self._count += has_failed
         if len(self._ways) < ALIKE:
             self._ways.append(_way(ending) if has_failed else None)

@@ -17,6 +17,8 @@ from typing import IO, Protocol
 from gridrl.launch.backend import THREADS, Ending, Resources
 from gridrl.launch.lifeline import Lifeline
 from gridrl.launch.run_process import STRAGGLERS_S, Reaped, RunProcess
+from gridrl.log.current import PREEMPTED
+from gridrl.log.record import read_status
 from gridrl.utils.files import RunPaths
 from gridrl.utils.mpi_environment import without_mpi
 from gridrl.utils.mpirun import RunningRanks, start_ranks
@@ -216,6 +218,7 @@ class Ranks:
     """A run of several MPI ranks under `mpiexec`; each writes a log of its own."""
 
     def __init__(self, paths: RunPaths, resources: Resources, streams: bool) -> None:
+        self._paths = paths
         self._log = paths.stdout
         self._shown = self._log.stat().st_size if self._log.exists() else 0
         self._terminal = Terminal() if streams else None
@@ -236,7 +239,9 @@ class Ranks:
         self._show_more()
         ending = Ending("done", 0, cpu_s=outcome.cpu_s, peak_memory_mb=outcome.peak_memory_mb)
         if outcome.ok:
-            return ending
+            status = read_status(self._paths.root)
+            was_stopped = status is not None and status.state == "preempted"
+            return replace(ending, state="preempted", exit_code=PREEMPTED) if was_stopped else ending
         # A rank that a signal ended is one rank's failure; "killed" is a run that was ended as a whole.
         return replace(
             ending, state="failed", exit_code=outcome.exit_code, error=str(outcome), rank=outcome.failed_rank

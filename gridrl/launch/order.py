@@ -124,6 +124,7 @@ class PlannedRun:
             seed=self.spec.seed,
             environment=arguments.environment,
             env_spec=self.env_spec,
+            logger_kwargs=logger_kwargs,
         )
 
 

@@ -36,6 +36,7 @@ class Payload:
         seed: seeds the process's generators; None leaves them alone.
         environment: id and keyword arguments of the environment that `env_fn` makes, None where there is none.
         env_spec: how to register that environment where the launcher's script has registered it itself.
+        logger_kwargs: those of the logger of `current_run`, whether or not the thunk takes them.
     """
 
     thunk: Callable[..., Any] | str
@@ -43,6 +44,7 @@ class Payload:
     seed: int | None = None
     environment: tuple[str, Mapping[str, Any]] | None = None
     env_spec: Any = None
+    logger_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_payload(path: Path, payload: Payload) -> None:

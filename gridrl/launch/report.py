@@ -12,7 +12,8 @@ from gridrl.launch.result import GridResult, RunResult, count_of, told_counts
 from gridrl.launch.resuming import TRASH
 from gridrl.utils.console import console, is_terminal, say, warn_line
 
-_COLORS = {"done": "green", "failed": "red", "killed": "red", "timeout": "red", "lost": "yellow", "running": "cyan"}
+_COLORS = {"done": "green", "failed": "red", "killed": "red", "timeout": "red", "running": "cyan"}
+_COLORS |= dict.fromkeys(("lost", "preempted"), "yellow")
 _LONGEST_ERROR = 200
 
 

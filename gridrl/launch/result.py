@@ -18,8 +18,9 @@ class RunResult:
         name: its name, without the seed.
         seed: its seed.
         run_dir: its directory.
-        state: "done", "failed", "killed", "timeout"; "running" if another launcher has started it; "queued" or, in a
-            dry run, whatever it was before ("new" where there is nothing yet), if it was not started.
+        state: "done", "failed", "killed", "timeout", "preempted" (asked to make room, it has stopped in order and goes
+            on with the same command); "running" if another launcher has started it; "queued" or, in a dry run,
+            whatever it was before ("new" where there is nothing yet), if it was not started.
         error: the last line of what went wrong, None where nothing did.
         rank: the MPI rank that failed first, None where there is one rank or no failure.
         exit_code: the exit status of its process (negative: the signal that ended it), None if it was not started now.
@@ -94,7 +95,7 @@ class GridResult:
 
 def told_counts(counts: Mapping[str, int]) -> str:
     """`6 done, 1 failed`, in the order in which people want to know."""
-    order = ("done", "skipped", "failed", "killed", "timeout", "running", "queued", "new")
+    order = ("done", "skipped", "failed", "killed", "timeout", "preempted", "running", "queued", "new")
     states = [*order, *(state for state in counts if state not in order)]
     words = {"skipped": "done before"}
     return ", ".join(f"{counts[state]} {words.get(state, state)}" for state in states if counts.get(state)) or "nothing"

@@ -103,6 +103,8 @@ def _judged(code: int | None, said: Mapping[str, Any], paths: RunPaths, pid: int
     error = said.get("error") or (own.error if own else None)
     if state == "done":  # what goes wrong while an interpreter shuts down takes nothing away
         return Ending("done", code)
+    if state == "preempted":
+        return Ending("preempted", code)
     if code is None:
         return Ending("killed", None, error or "nobody knows how its process ended")
     if code < 0:

@@ -192,9 +192,9 @@ class Scheduler:
         if not ending.is_ours:
             self._watcher.ended(index, ending, elapsed_s)
             return
-        if self._stopping and ending.state != "done":
+        if self._stopping and ending.has_failed:
             ending = replace(ending, state="killed", error=self._stopping, rank=None)
-        if ending.state != "done" or run.spec.num_cpu > 1:  # else the run has recorded it itself
+        if ending.has_failed or run.spec.num_cpu > 1:  # else the run has recorded it itself
             _record(run, ending)
         if not self._is_tried_again(index, ending):
             self._watcher.ended(index, ending, elapsed_s)
@@ -202,7 +202,7 @@ class Scheduler:
                 self._judge_grid(index, ending)
 
     def _is_tried_again(self, index: int, ending: Ending) -> bool:
-        if ending.state == "done" or self._stopping or self._failed_before[index] >= self._limits.retries:
+        if not ending.has_failed or self._stopping or self._failed_before[index] >= self._limits.retries:
             return False
         try:
             _queue(self._runs[index])

@@ -26,6 +26,7 @@ from gridrl.errors import BadValue, DiskFull
 from gridrl.launch.lifeline import RunEnd
 from gridrl.launch.payload import Payload, enter_payload
 from gridrl.launch.placement import take_cores
+from gridrl.log.current import PREEMPTED, CurrentRun, current_run, enter_run
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.utils.files import RunPaths, write_atomic
 from gridrl.utils.mpi_environment import in_mpi
@@ -38,8 +39,13 @@ _STRAGGLERS_S = 1.0
 _UNSTARTED = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 
 
+_STOP_GRACE_S = 60.0
+"""Seconds that a run which asks `should_stop` gets to come to its next question after a SIGTERM. Whoever means less
+sends a SIGKILL: a launcher that is interrupted does, and so does a queue. After a SIGUSR1, an early word, none pass."""
+
+
 class Terminated(BaseException):
-    """A SIGTERM, raised where the thunk is, so that its `finally` blocks run before the process goes."""
+    """A signal, raised where the thunk is, so that its `finally` blocks run before the process goes."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,16 +56,44 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     paths = RunPaths(Path(words[0]).absolute().parent)
     faulthandler.enable()  # a crash inside a library leaves at least its stack in the log
-    signal.signal(signal.SIGTERM, _terminate)
+    hear_signals()
     take_cores(this_rank())
     if in_mpi():
         return run_as_rank(paths)
     return run_alone(paths)
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: the thunk is cleaning up
-    raise Terminated(signal.Signals(signum).name)
+def hear_signals() -> None:
+    """From here on SIGTERM and SIGUSR1 ask the run to stop: a thunk that asks `should_stop` does so at its next
+    question, any other is ended where it stands."""
+    for signum in _stop_signals():
+        signal.signal(signum, _stop)
+
+
+def _stop_signals() -> list[signal.Signals]:
+    return [signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    if signum != getattr(signal, "SIGALRM", None) and current_run().ask_to_stop(signum):
+        if signum == signal.SIGTERM and hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) in _UNUSED:
+            signal.signal(signal.SIGALRM, _stop)
+            signal.setitimer(signal.ITIMER_REAL, _STOP_GRACE_S)
+        return
+    _ignore_signals()  # one is enough: the thunk is cleaning up
+    name = signal.Signals(current_run().stop_signal or signum).name
+    raise Terminated(name)
+
+
+_UNUSED = (signal.SIG_DFL, None)
+
+
+def _ignore_signals() -> None:
+    """The run is about to end in any case."""
+    for signum in _stop_signals():
+        signal.signal(signum, signal.SIG_IGN)
+    if hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) is _stop:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def run_as_rank(paths: RunPaths) -> int:
@@ -69,6 +103,8 @@ def run_as_rank(paths: RunPaths) -> int:
             if this_rank() == 0:
                 _begin(paths)
             call_thunk(paths)
+            if this_rank() == 0 and current_run().was_told_to_stop:  # the launcher looks here when all have ended
+                write_status(paths.root, replace(read_status(paths.root) or Status("queued"), state="preempted"))
     except SystemExit as end:
         return int(end.code or 0)
     return 0
@@ -83,10 +119,15 @@ def run_alone(paths: RunPaths) -> int:
     try:
         status = _begin(paths)
         call_thunk(paths)
+        if current_run().was_told_to_stop:
+            _ignore_signals()
+            preempted = replace(status, state="preempted", exit_code=PREEMPTED, signal=current_run().stop_signal)
+            _end(paths, preempted, lifeline)
+            return PREEMPTED
         _end(paths, replace(status, state="done", exit_code=0), lifeline)
         return 0
     except BaseException as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _ignore_signals()
         signum = _signal_behind(error)
         code = _exit_code(error) if signum is None else -signum
         state = "failed" if signum is None else "killed"
@@ -103,6 +144,9 @@ def run_alone(paths: RunPaths) -> int:
 def call_thunk(paths: RunPaths) -> None:
     """Everything between the payload file and the thunk's return."""
     payload = enter_payload(paths.payload)
+    status = read_status(paths.root)
+    attempt = 1 if status is None else status.attempt
+    enter_run(CurrentRun(paths.root, seed=payload.seed or 0, attempt=attempt, logger_kwargs=payload.logger_kwargs))
     thunk = resolve(payload.thunk) if isinstance(payload.thunk, str) else payload.thunk
     keywords = {**resolve_references(dict(payload.keywords)), **_environment(payload)}
     if payload.seed is not None:
@@ -142,6 +186,7 @@ def _flushed() -> Iterator[None]:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
+        current_run().close()
 
 
 def _begin(paths: RunPaths) -> Status:
@@ -155,7 +200,8 @@ def _begin(paths: RunPaths) -> Status:
 def _end(paths: RunPaths, status: Status, lifeline: RunEnd | None) -> None:
     """Records the end, as far as the disk allows; the launcher hears of it in any case."""
     cpu_s, peak_mb = _usage()
-    status = replace(status, ended=time.time(), cpu_s=cpu_s, peak_memory_mb=peak_mb)
+    resume = current_run().resume
+    status = replace(status, ended=time.time(), cpu_s=cpu_s, peak_memory_mb=peak_mb, resume=resume)
     if status.state == "done":
         write_status(paths.root, status)  # a run that cannot say so is not done
     if lifeline is not None:
@@ -180,7 +226,7 @@ def _usage() -> tuple[float | None, float | None]:
 def _signal_behind(error: BaseException) -> signal.Signals | None:
     """The signal that an error stands for, None where it is an error of its own."""
     if isinstance(error, Terminated):
-        return signal.SIGTERM
+        return signal.Signals[str(error)]
     return signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
 
 

@@ -13,9 +13,9 @@ from gridrl.log.disk import told_when_full
 from gridrl.utils.files import RunPaths, read_json, write_json
 from gridrl.utils.processes import ProcessIdentity, boot_id, process_identity
 
-STATES = ("queued", "running", "done", "failed", "killed", "timeout")
-"""What a status file can say. Readers derive two more: "lost" (it says running, its process is gone) and "unknown"
-(there is no file, or none of ours)."""
+STATES = ("queued", "running", "done", "failed", "killed", "timeout", "preempted")
+"""What a status file can say; a preempted run was asked to make room, and has stopped in order. Readers derive two
+more: "lost" (it says running, its process is gone) and "unknown" (there is no file, or none of ours)."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Status:
         peak_memory_mb: the most that it had resident, in MiB.
         error: the last line of what went wrong.
         rank: the MPI rank that failed.
+        resume: "inexact" where going on from a checkpoint gives other numbers than never having stopped.
     """
 
     state: str
@@ -49,6 +50,7 @@ class Status:
     peak_memory_mb: float | None = None
     error: str | None = None
     rank: int | None = None
+    resume: str | None = None
 
     def __post_init__(self) -> None:
         if self.state not in STATES:

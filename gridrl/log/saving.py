@@ -78,6 +78,33 @@ def portable(value: Any, where: str = "state") -> Any:
     return _env_name(value) if _is_env(value) else _refuse(value, where)
 
 
+_ARRAY = "gridrl:array"
+
+
+def pack_arrays(value: Any) -> Any:
+    """The value with every numpy array marked, so that `unpack_arrays` gives arrays back and not tensors."""
+    if isinstance(value, np.ndarray):
+        return {_ARRAY: value}
+    if isinstance(value, Mapping):
+        return {key: pack_arrays(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [pack_arrays(item) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    return value
+
+
+def unpack_arrays(value: Any) -> Any:
+    """What `pack_arrays` was given, after it was saved and loaded."""
+    if isinstance(value, dict):
+        if value.keys() == {_ARRAY}:
+            return value[_ARRAY].numpy()
+        return {key: unpack_arrays(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [unpack_arrays(item) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    return value
+
+
 def _tensor_of(array: np.ndarray[Any, Any], where: str) -> Any:
     import torch
 

@@ -167,7 +167,8 @@ class RunningRanks:
     def _outcome_now(self) -> RankOutcome:
         code = self.process.returncode
         missing = unfinished_ranks(self._paths, self._num_ranks)
-        if code == 0 and not missing and first_failure(self._paths) is None:
+        has_ended_well = code == 0 or self._ended_because != ""  # mpiexec calls no end by a signal a success
+        if has_ended_well and not missing and first_failure(self._paths) is None:
             return RankOutcome(0, None, "")
         if self._ended_because:
             return RankOutcome(_failed(code), None, self._ended_because)

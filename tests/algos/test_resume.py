@@ -15,6 +15,8 @@ import torch
 
 from gridrl.algos.on_policy import OnPolicyRun
 from gridrl.errors import CheckpointError, TrainingShutdownException
+from gridrl.log import current
+from gridrl.log.current import CurrentRun, current_run
 from gridrl.log.progress import read_progress
 from tests.algos.short_runs import Separate, Short, rows
 
@@ -85,6 +87,29 @@ def test_a_shutdown_ends_the_run_in_order(short: Short, monkeypatch: pytest.Monk
     directory = short(epochs=3)
     assert len(rows(directory)) == 2
     assert (directory / "checkpoints" / "checkpoint_000001.pt").exists()
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "vpg"])
+def test_a_run_that_is_asked_to_stop_saves_itself_after_its_epoch(
+    short: Short, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    undisturbed = short("undisturbed", algorithm, epochs=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(current, "_current", CurrentRun())
+        collect = OnPolicyRun.collect
+
+        def asked(run: Any) -> None:
+            current_run().ask_to_stop(signal.SIGTERM)
+            collect(run)
+
+        patch.setattr(OnPolicyRun, "collect", asked)
+        directory = short("stopped", algorithm, epochs=4)
+        short("not begun", algorithm)  # whoever comes after it in the same process does not begin
+    assert len(rows(directory)) == 2
+    assert not (directory.with_name("not begun") / "progress.txt").exists()
+    short("stopped", algorithm, epochs=4)
+    assert rows(directory) == rows(undisturbed)
+    assert not (directory / "progress.cut.txt").exists()
 
 
 PROGRAM = """

@@ -1,0 +1,119 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one file, loadable without trust."""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gridrl.errors import CheckpointError, VersionMismatch
+from gridrl.log.saving import portable, write_torch
+
+# Raised when what stands in a checkpoint gets another form.
+FORMAT = 1
+
+_NAME = re.compile(r"(\w+)_(\d+)\.pt")
+
+
+class Checkpoints:
+    """The checkpoints of one run: the newest one, and the one before it until the new one stands.
+
+    Attributes:
+        directory: where they are; made with the first one.
+        kind: what their names begin with; those of several kinds leave each other alone.
+    """
+
+    def __init__(self, directory: Path, kind: str = "checkpoint") -> None:
+        self.directory = directory
+        self.kind = kind
+
+    def save(self, number: int, state: Mapping[str, Any]) -> Path:
+        """Writes a checkpoint at once and removes older ones.
+
+        Args:
+            number: what orders them, such as the number of finished epochs.
+            state: tensors, numpy arrays (which come back as tensors), numbers, text, lists, tuples and dicts of these.
+
+        Returns:
+            The file.
+
+        Raises:
+            CheckpointError: something else is in `state`; it is named by its key path.
+        """
+        path = self.directory / f"{self.kind}_{number:06d}.pt"
+        write_torch(path, {"format": FORMAT, "number": number, "state": portable(state)})
+        for other, old in self._found():
+            if other != number:
+                old.unlink(missing_ok=True)
+        for unfinished in self.directory.glob(f".{self.kind}_*.pt.*.tmp"):  # of an attempt that was killed as it wrote
+            unfinished.unlink(missing_ok=True)
+        return path
+
+    def load(self) -> tuple[int, dict[str, Any]] | None:
+        """The newest checkpoint's number and state, None where there is none.
+
+        Raises:
+            CheckpointError: it cannot be read.
+            VersionMismatch: it was written in another format.
+        """
+        found = self._found()
+        if not found:
+            return None
+        import torch
+
+        path = found[-1][1]
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise CheckpointError(
+                f"{path} cannot be read: {type(error).__name__}: {str(error).splitlines()[0]} "
+                "Remove it to begin from the start."
+            ) from error
+        if content.get("format") != FORMAT:
+            raise VersionMismatch(
+                f"{path} has format {content.get('format')!r}, this gridrl reads {FORMAT}: go on with the version that "
+                "wrote it, or remove it to begin from the start."
+            )
+        return int(content["number"]), content["state"]
+
+    def _found(self) -> list[tuple[int, Path]]:
+        if not self.directory.is_dir():
+            return []
+        matches = ((_NAME.fullmatch(path.name), path) for path in self.directory.iterdir())
+        return sorted((int(match[2]), path) for match, path in matches if match and match[1] == self.kind)
+
+
+def generators_state(**generators: np.random.Generator) -> dict[str, Any]:
+    """Where the given generators stand, and the global ones: Python's, numpy's, torch's if it is loaded (its GPUs' too
+    if in use)."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    torch = sys.modules.get("torch")
+    return {
+        "named": {name: generator.bit_generator.state for name, generator in generators.items()},
+        "python": random.getstate(),
+        "numpy": (kind, np.asarray(keys).tolist(), position, has_gauss, gauss),
+        "torch": None if torch is None else torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch is not None and torch.cuda.is_initialized() else [],
+    }
+
+
+def set_generators_state(state: Mapping[str, Any], **generators: np.random.Generator) -> None:
+    """Puts generators where `generators_state` found them."""
+    for name, generator in generators.items():
+        generator.bit_generator.state = state["named"][name]
+    random.setstate(state["python"])
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((kind, np.array(keys, np.uint32), position, has_gauss, gauss))
+    if state["torch"] is None:
+        return
+    import torch
+
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # a run may go on elsewhere than on its first GPUs
+        for device, cuda_state in zip(range(torch.cuda.device_count()), state["cuda"], strict=False):
+            torch.cuda.set_rng_state(cuda_state, device)
