@@ -50,7 +50,7 @@ def exit_status(standings: Iterable[Standing]) -> int:
     but some run or wait.
     """
     states = {standing.state for standing in standings}
-    if states & ({*OVER, "unknown"} - {"done"}):
+    if states & ({*OVER, "unknown"} - {"done", "preempted"}):
         return SOME_FAILED
     return ALL_DONE if states <= {"done"} else NOT_OVER
 

@@ -109,7 +109,7 @@ class Progress:
 
 def summarise(result: GridResult, data_dir: Path) -> None:
     """Prints a table of all runs with state, time and last line of error, and what to do next."""
-    shows_directories = any(run.state not in ("done", "failed", "killed") for run in result)
+    shows_directories = any(run.state not in ("done", "failed", "killed", "preempted") for run in result)
     header = ["run", "seed", "state", "time", "directory" if shows_directories else "error"]
     rows = [_row(run, data_dir if shows_directories else None) for run in result]
     _print_table(header, rows, [run.state for run in result])

@@ -22,7 +22,7 @@ PERFORMANCE = "Performance"
 
 RETURNS = ("AverageTestEpRet", "AverageEpRet")
 
-OVER = ("done", "failed", "killed", "timeout", "lost")
+OVER = ("done", "failed", "killed", "timeout", "lost", "preempted")
 """The states of a run whose process has ended."""
 
 _TIME = "Time"

@@ -25,7 +25,7 @@ def test_a_state_that_does_not_exist_is_refused() -> None:
         Status("runing")
     assert str(caught.value) == (
         "'runing' is no state of a run. Did you mean 'running'? "
-        "There are: queued, running, done, failed, killed, timeout."
+        "There are: queued, running, done, failed, killed, timeout, preempted."
     )
 
 
