@@ -23,13 +23,13 @@ from gridrl.log.logger import EpochLogger
 from gridrl.memory.rollout import RolloutStorage
 from gridrl.ops.losses import approx_kl, approx_kl_k3, mean_squared
 from gridrl.train.callback import Callback
-from gridrl.utils.mpi import mpi_sum, num_procs, proc_id
+from gridrl.utils.mpi import gather_objects, mpi_sum, num_procs, proc_id
 from gridrl.utils.seeding import generator, rank_seed, seed_all
 from gridrl.utils.serialization import convert_json
 from gridrl.utils.torch_mpi import setup_pytorch_for_mpi
 
 # What may change when a run goes on from its checkpoint.
-_FREE = ("epochs", "logger_kwargs", "save_freq", "device")
+_FREE = ("epochs", "logger_kwargs", "save_freq", "device", "exact_resume")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class OnPolicySettings:
     normalize_obs: bool
     normalize_reward: bool
     device: str
+    exact_resume: bool
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> OnPolicySettings:
@@ -134,13 +135,18 @@ class OnPolicyRun:
         self.logger.save_config(arguments)
         normalizer = {"obs_normalizer": own["obs_normalizer"]} if "obs_normalizer" in own else {}
         self.logger.setup_pytorch_saver({"actor_critic": self.networks.module, **normalizer})
+        is_known = all(gather_objects(worlds.get_state() is not None))
+        resets = given.exact_resume and not is_known
+        current_run().note_resume(None if is_known or resets else "inexact")
         self.state = TrainingState(
-            identity=_identity(algorithm, arguments, worlds, self._ranks),
+            identity=_identity(algorithm, arguments, worlds, self._ranks)
+            | ({"exact_resume": True, "save_freq": given.save_freq} if resets else {}),
             logger=self.logger,
             worlds=worlds,
             generators={"noise": noise, "shuffle": self.rng},
             shared={"networks": self.networks.module},
             own=own,
+            resets_from=seed if resets else None,
         )
         self._on_cpu = self.networks.flat.param.device.type == "cpu"
         self._elapsed_before, self._started = 0.0, time.perf_counter()
@@ -184,10 +190,15 @@ class OnPolicyRun:
         self.state.save(epochs_done, self._elapsed())
 
     def _make_room(self, epochs_done: int, saved: int) -> None:
-        """The run was asked to stop: what has been done since the last checkpoint is saved."""
-        if epochs_done > saved:
+        """The run was asked to stop: what has been done since the last checkpoint is saved.
+
+        Where checkpoints begin new episodes, one out of turn would make the run another one.
+        """
+        if epochs_done > saved and self.state.resets_from is None:
             self._save(epochs_done)
-        self.logger.log(f"Asked to stop after {epochs_done} epochs; the same command goes on from there.", "yellow")
+            saved = epochs_done
+        stopped = f"Asked to stop after {epochs_done} epochs"
+        self.logger.log(f"{stopped}; the same command goes on after epoch {saved}.", "yellow")
 
     def _tell_rounding(self) -> None:
         asked, done = self.settings.steps_per_epoch, self._steps_per_epoch

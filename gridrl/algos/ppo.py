@@ -52,6 +52,7 @@ def ppo(
     normalize_obs: bool = False,
     normalize_reward: bool = False,
     device: str = "cpu",
+    exact_resume: bool = False,
 ) -> None:
     """Trains a policy by proximal policy optimisation with a clipped objective.
 
@@ -91,6 +92,8 @@ def ppo(
         normalize_obs: whether observations are shifted and scaled by their running mean and deviation.
         normalize_reward: whether rewards are scaled by the running deviation of their discounted sum.
         device: where to learn, cpu or cuda; acting goes on on the CPU.
+        exact_resume: whether environments whose state gridrl does not know are reset at every checkpoint, so that a
+            resumed run equals an undisturbed one; for those that it knows, this holds anyway.
 
     Raises:
         BadValue: for values that are out of range or make no sense together; before anything is written.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from gridrl.log.logger import Logger
 from gridrl.train.checkpoint import Checkpoints, generators_state, set_generators_state
 from gridrl.utils.files import RunPaths
 from gridrl.utils.mpi import broadcast, gather_objects, proc_id
+from gridrl.utils.seeding import generator
 
 
 class Restoree(Protocol):
@@ -37,6 +38,8 @@ class TrainingState:
         generators: this rank's, by name.
         shared: what is the same on all ranks.
         own: what differs between ranks.
+        resets_from: None, or a seed: then nobody knows the state of the worlds, and they begin anew at every
+            checkpoint, which a resumed run can do as well.
     """
 
     identity: Mapping[str, Any]
@@ -45,19 +48,24 @@ class TrainingState:
     generators: Mapping[str, np.random.Generator]
     shared: dict[str, Restoree] = field(default_factory=dict)
     own: dict[str, Restoree] = field(default_factory=dict)
+    resets_from: int | None = None
 
     def save(self, epochs_done: int, elapsed_s: float) -> None:
         """Writes a checkpoint; every rank calls it, rank 0 writes."""
         own = gather_objects(self._own_state())
         rows = self.logger.state_dict()
-        if proc_id() != 0:
-            return
+        if proc_id() == 0:
+            self._write(epochs_done, elapsed_s, rows, own)
+        if self.resets_from is not None:
+            self._begin_anew(self.resets_from, epochs_done)
+
+    def _write(self, epochs_done: int, elapsed_s: float, rows: Mapping[str, Any], own: Sequence[Any]) -> None:
         state = {
             "identity": dict(self.identity),
             "elapsed_s": elapsed_s,
             "logger": rows,
             "shared": {name: part.state_dict() for name, part in self.shared.items()},
-            "own": own,
+            "own": list(own),
         }
         self._checkpoints().save(epochs_done, state)
 
@@ -132,16 +140,27 @@ class TrainingState:
                 ) from error
 
     def _restore_worlds(self, state: Mapping[str, Any] | None, epochs_done: int) -> None:
+        if self.resets_from is not None:
+            self._begin_anew(self.resets_from, epochs_done)
+            return
         if state is not None:
             self.worlds.set_state(dict(state))
             return
         self.logger.log(
             "resume: inexact. The state of these environments is not known to gridrl, so new episodes begin here; "
-            "__gridrl_state__ and __gridrl_set_state__ of the environment would make it exact.",
+            "__gridrl_state__ and __gridrl_set_state__ of the environment would make it exact, or exact_resume from "
+            "the start.",
             color="yellow",
         )
         # a seed of its own for each time, or every attempt would begin with the same episodes
-        self.worlds.reset(int(self.generators["noise"].integers(2**31)))
+        self._reset(int(self.generators["noise"].integers(2**31)))
+
+    def _begin_anew(self, seed: int, epochs_done: int) -> None:
+        """New episodes, the same ones whether or not the run has stopped here."""
+        self._reset(int(generator(seed, "worlds", epochs_done).integers(2**31)))
+
+    def _reset(self, seed: int) -> None:
+        self.worlds.reset(seed)
         for part in self.own.values():
             if isinstance(part, RewardNormalizer):
                 part.forget_episodes()

@@ -10,6 +10,7 @@ from gridrl.launch.backend import Ending
 from gridrl.launch.order import Plan, PlannedRun
 from gridrl.launch.result import GridResult, RunResult, count_of, told_counts
 from gridrl.launch.resuming import TRASH
+from gridrl.log.record import read_status
 from gridrl.utils.console import console, is_terminal, say, warn_line
 
 _COLORS = {"done": "green", "failed": "red", "killed": "red", "timeout": "red", "running": "cyan"}
@@ -114,11 +115,24 @@ def summarise(result: GridResult, data_dir: Path) -> None:
     rows = [_row(run, data_dir if shows_directories else None) for run in result]
     _print_table(header, rows, [run.state for run in result])
     say(f"{told_counts(result.counts())}.")
+    _tell_inexact(result)
     failed = result.failed
     if failed:
         say(f"The log of the first that failed: {one_line(failed[0].run_dir / 'stdout.log')}")
     if result.stopped_because:
         warn_line(one_line(result.stopped_because))
+
+
+def _tell_inexact(result: GridResult) -> None:
+    """Which runs give other numbers when they go on from a checkpoint."""
+    statuses = [read_status(run.run_dir) for run in result]
+    inexact = sum(status is not None and status.resume == "inexact" for status in statuses)
+    if inexact:
+        say(
+            f"resume: inexact for {count_of(inexact, 'run')}: the state of their environments is not known, so going "
+            "on from a checkpoint begins new episodes (exact_resume=True makes it exact).",
+            "yellow",
+        )
 
 
 def _row(run: RunResult, data_dir: Path | None) -> list[str]:

@@ -219,3 +219,47 @@ def test_an_environment_of_unknown_state_resumes_at_a_reset_and_says_so(
 def make_secret() -> Any:
     """CartPole, wrapped."""
     return Secret(gym.make("CartPole-v1"))
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_with_exact_resume_an_environment_of_unknown_state_resumes_exactly(short: Short, num_envs: int) -> None:
+    given: dict[str, Any] = {"env_fn": make_secret, "exact_resume": True, "save_freq": 2, "num_envs": num_envs}
+    undisturbed = short("undisturbed", epochs=6, normalize_reward=True, **given)
+    short("continued", epochs=3, normalize_reward=True, **given)  # the last epoch of three is one that is saved anyway
+    short("continued", epochs=6, normalize_reward=True, **given)
+    assert rows(undisturbed.with_name("continued")) == rows(undisturbed)
+    free = short("free", epochs=6, normalize_reward=True, **{**given, "exact_resume": False})
+    assert rows(free)[1] == rows(undisturbed)[1]
+    assert rows(free)[2] != rows(undisturbed)[2]  # the first checkpoint has begun new episodes
+
+
+def test_with_exact_resume_the_checkpoints_must_stay_where_they_are(short: Short) -> None:
+    short(env_fn=make_secret, exact_resume=True, save_freq=2)
+    with pytest.raises(CheckpointError, match="save_freq: 2 there, 3 now"):
+        short(epochs=4, env_fn=make_secret, exact_resume=True, save_freq=3)
+
+
+def test_exact_resume_changes_nothing_where_the_state_is_known(short: Short) -> None:
+    assert rows(short("with", exact_resume=True)) == rows(short("without"))
+
+
+def test_with_exact_resume_a_run_that_is_asked_to_stop_goes_back_to_its_last_checkpoint(
+    short: Short, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {"env_fn": make_secret, "exact_resume": True, "epochs": 5, "save_freq": 3}
+    undisturbed = short("undisturbed", **given)
+    with monkeypatch.context() as patch:
+        patch.setattr(current, "_current", CurrentRun())
+        collect = OnPolicyRun.collect
+
+        def asked(run: Any) -> None:
+            if run.logger.rows == 2:
+                current_run().ask_to_stop(signal.SIGTERM)
+            collect(run)
+
+        patch.setattr(OnPolicyRun, "collect", asked)
+        directory = short("stopped", **given)
+    assert [path.name for path in (directory / "checkpoints").iterdir()] == ["checkpoint_000001.pt"]
+    assert len(rows(directory)) == 4
+    short("stopped", **given)
+    assert rows(directory) == rows(undisturbed)

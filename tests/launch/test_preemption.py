@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import gridrl
-from gridrl.launch.result import RunResult
+from tests.launch.disturbing import disturbed, row_count
 from tests.launch.helpers import run
 
 OWN_LOOP = f"{Path(gridrl.__file__).parent.parent / 'examples' / 'own_loop.py'}:train"
@@ -42,36 +39,6 @@ def counted(seed: int = 0, epochs: int = 1, wait_s: float = 0.0, asks: bool = Tr
         this.log(Epoch=epoch, Count=count, Attempt=this.attempt)
         time.sleep(wait_s)
     this.save(count, step=epochs)
-
-
-def row_count(path: Path) -> int:
-    try:
-        return path.read_bytes().count(b"\n") - 1
-    except OSError:
-        return -1
-
-
-def signal_after(rows: int, signum: signal.Signals, run_dir: Path) -> threading.Thread:
-    """Sends a signal to the process of a run once it has written so many rows."""
-
-    def watch() -> None:
-        deadline = time.monotonic() + 60
-        while row_count(run_dir / "progress.txt") < rows:
-            assert time.monotonic() < deadline, "the run has written no rows"
-            time.sleep(0.001)
-        os.kill(json.loads((run_dir / "status.json").read_text())["pid"], signum)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    return thread
-
-
-def disturbed(thunk: Any, run_dir: Path, keys: dict[str, Any], rows: int, signum: signal.Signals) -> RunResult:
-    """Runs it in `run_dir`'s data directory, where a signal hits it after so many rows."""
-    watching = signal_after(rows, signum, run_dir)
-    result = run(thunk, run_dir.parents[1], keys=keys)[0]
-    watching.join(timeout=60)
-    return result
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
