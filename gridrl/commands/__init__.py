@@ -22,6 +22,7 @@ COMMANDS = {
     "status": Command("gridrl.commands.status:main", "how runs stand: epochs, time left, scores, errors"),
     "stop": Command("gridrl.commands.stop:main", "ends the runs below a directory, with their launcher"),
     "logs": Command("gridrl.commands.logs:main", "the end of what a run has printed; -f goes on with it"),
+    "script": Command("gridrl.commands.script:main", "a program with options of its own, over a grid of their values"),
     "plot": Command("gridrl.commands.plot:main", "learning curves over seeds, to a file or a window"),
     "test_policy": Command("gridrl.commands.test_policy:main", "runs a trained policy; table of episodes, video"),
     "tensorboard": Command("gridrl.commands.tensorboard:main", "shows runs that were logged with --log tensorboard"),

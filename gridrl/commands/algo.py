@@ -51,7 +51,7 @@ def main(name: str, target: str, words: Sequence[str]) -> int:
         print_help(name, known, target)
         return 0
     request = with_preset(read_request(words, known), target)
-    return _run(name, target, request, words)
+    return run_grid(name, target, request, words)
 
 
 def with_preset(request: Request, target: str) -> Request:
@@ -73,7 +73,15 @@ def _is_given(key: str, given: Sequence[str]) -> bool:
     return any(key == one or key.startswith(f"{one}:") or one.startswith(f"{key}:") for one in given)
 
 
-def _run(name: str, target: str, request: Request, words: Sequence[str]) -> int:
+def run_grid(name: str, target: str, request: Request, words: Sequence[str]) -> int:
+    """Runs a request and says how to go on; gives the exit status.
+
+    Args:
+        name: the first word of the command line.
+        target: what the runs call.
+        request: what was asked for.
+        words: the command line behind the name.
+    """
     from gridrl.launch.grid import ExperimentGrid
     from gridrl.launch.order import data_directory
 

@@ -41,7 +41,7 @@ def main(words: Sequence[str] = ()) -> int:
         ]
     )
     page.heading("Exit status")
-    page.lines(["0 all runs done, 1 a run failed, 2 typed wrong (nothing was started), 130 interrupted"])
+    page.lines(["0 all runs done, 1 a run failed, 2 typed wrong (nothing was started), 75 preempted, 130 interrupted"])
     return 0
 
 

@@ -231,8 +231,8 @@ def _signal_behind(error: BaseException) -> signal.Signals | None:
 
 
 def _exit_code(error: BaseException) -> int:
-    """The exit status after an error: that of `sys.exit` where it tells a failure, else 1."""
-    wanted = error.code if isinstance(error, SystemExit) else 1
+    """The exit status after an error: that of `sys.exit`, or of a program, where it tells a failure, else 1."""
+    wanted = error.code if isinstance(error, SystemExit) else getattr(error, "exit_code", 1)
     return wanted if isinstance(wanted, int) and 0 < wanted < 256 else 1
 
 

@@ -225,6 +225,11 @@ class CurrentRun:
         self._stop_signal = signum
         return True
 
+    def has_stopped(self, signum: int | None) -> None:
+        """The run has stopped in order before its end: asked by a signal, or (None) on its own account."""
+        self._stop_signal = signum
+        self._was_told = True
+
     @property
     def was_told_to_stop(self) -> bool:
         """Whether `should_stop` has been true."""
