@@ -127,7 +127,11 @@ class OnPolicyRun:
         )
         self._lr_factor = lr_factor(given.lr_schedule, given.epochs)
         noise, self.rng = generator(seed, "noise"), generator(seed, "shuffle")
-        own = _normalizers(given, worlds)
+        own: dict[str, Any] = {}
+        if given.normalize_obs:
+            own["obs_normalizer"] = RunningNormalizer((worlds.observation.dim,))
+        if given.normalize_reward:
+            own["reward_normalizer"] = RewardNormalizer(given.num_envs, given.gamma)
         self._collector = _collector(given, worlds, self.networks.actor, noise, self._ranks, own)
         self.storage = self._collector.storage
         worlds.reset(seed)
@@ -311,15 +315,6 @@ def mean_over_ranks(means: Sequence[float], rows: int) -> list[float]:
     message = mpi_sum(np.array([*means, 1.0]) * rows)
     overall: list[float] = (message[:-1] / message[-1]).tolist()
     return overall
-
-
-def _normalizers(given: OnPolicySettings, worlds: Worlds) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    if given.normalize_obs:
-        made["obs_normalizer"] = RunningNormalizer((worlds.observation.dim,))
-    if given.normalize_reward:
-        made["reward_normalizer"] = RewardNormalizer(given.num_envs, given.gamma)
-    return made
 
 
 def _collector(

@@ -117,12 +117,9 @@ def ppo(
             max_grad_norm=max_grad_norm,
             data_group="policy",
         )
+        adam = networks.value_adam
         value = ValueLoss(
-            networks.evaluation,
-            name="value",
-            optimizer=networks.value_adam,
-            max_grad_norm=max_grad_norm,
-            data_group="value",
+            networks.evaluation, name="value", optimizer=adam, max_grad_norm=max_grad_norm, data_group="value"
         )
         run.state.shared.update(policy=policy, value=value)
         updates = (
