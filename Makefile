@@ -13,7 +13,7 @@ help:
 	@echo "make check     style, types and floors"
 	@echo "make docs      build the pages into docs/_build/html"
 	@echo "make learning  train the learning gates and draw their curves into docs/images"
-	@echo "make bench     measure speed against stable-baselines3 into docs/benchmarks.md"
+	@echo "make bench     measure speed against other libraries and launchers into docs/benchmarks.md"
 	@echo "make clean     remove the virtual environment and what was built"
 
 install: $(VENV)/.dev
@@ -56,6 +56,7 @@ learning: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/ppo.py
+	$(BIN)/python benchmarks/launch.py
 
 clean:
 	rm -rf $(VENV) docs/_build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

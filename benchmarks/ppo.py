@@ -11,20 +11,16 @@ Markdown table; the exit status is 1 where a target is missed.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-import gymnasium
 import numpy as np
-import stable_baselines3
 import torch
+from pages import machine, write_section
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
@@ -136,40 +132,17 @@ def table(results: list[tuple[Workload, float, float]]) -> str:
     return "\n".join(lines)
 
 
-def page(results: list[tuple[Workload, float, float]], rounds: int) -> str:
-    """The page of the documents: what was measured, how, and on what."""
+def section(results: list[tuple[Workload, float, float]], rounds: int) -> list[str]:
+    """What stands on the page: what was measured, how, and on what."""
     method = (
         f"Environment steps per CPU-second, the best of {rounds} rounds; the same hyperparameters on both sides, which "
         "take turns in processes of their own. Start-up and a first epoch are not counted; our logging, models and "
         "checkpoints are, the other side writes none."
     )
-    parts = [
-        "# Benchmarks",
-        "Written by `make bench`, which fails where a target is missed.",
-        "## PPO against stable-baselines3",
-        method,
-        table(results),
-        f"{machine()}.",
-    ]
-    return "\n\n".join(parts) + "\n"
+    versions = machine("torch", "numpy", "gymnasium", "stable-baselines3")
+    return [method, table(results), f"One thread; {versions}."]
 
 
-def machine() -> str:
-    """What it was measured on."""
-    versions = {
-        "Python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "gymnasium": gymnasium.__version__,
-        "stable-baselines3": stable_baselines3.__version__,
-    }
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as info:
-        model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), model)
-    return f"{model}, one thread; " + ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SIDES = {"ours": ours, "theirs": theirs}
 
 
@@ -199,9 +172,7 @@ def main() -> int:
             (measured("theirs", workload, seed), measured("ours", workload, seed)) for seed in range(options.rounds)
         ]
         results.append((workload, max(slow for slow, _ in pairs), max(fast for _, fast in pairs)))
-    measured_here = page(results, options.rounds)
-    print(measured_here)
-    PAGE.write_text(measured_here)
+    print(write_section("PPO against stable-baselines3", section(results, options.rounds)))
     return 0 if all(fast / slow >= workload.target for workload, slow, fast in results) else 1
 
 

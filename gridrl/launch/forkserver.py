@@ -25,7 +25,7 @@ from gridrl.launch.channel import receive, send
 from gridrl.launch.lifeline import VARIABLE
 from gridrl.launch.payload import enter_place
 from gridrl.launch.preload import Preload
-from gridrl.launch.warming import has_drawn, warm_up, watch_generators
+from gridrl.launch.warming import has_drawn, spare_teardown, warm_up, watch_generators
 
 _F_SETSIG = 10  # of fcntl(2): which signal says that something has happened to a descriptor
 _MOST_PRINTED = 65536  # bytes of what imports print that are put into the log of each run
@@ -95,6 +95,7 @@ class ForkServer:
         now = dict(os.environ)
         changed = {name for name in environ.keys() | now.keys() if environ.get(name) != now.get(name)}
         self._changes = {name: now.get(name) for name in changed}
+        spare_teardown()
         gc.collect()
         gc.freeze()  # else the first collection of each child would touch, and so copy, every page
         if os.getcwd() != cwd:

@@ -7,6 +7,7 @@ import importlib
 import random
 import sys
 import types
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ _OURS = {
         "gridrl.log.sinks",
         "gridrl.train.checkpoint",
         "gridrl.nn.acting",
+        "torch.utils.serialization.config",
     ),
 }
 """What our own algorithms import when they are called, by the beginning of their names."""
@@ -78,6 +80,18 @@ def warm_up(preload: Preload) -> None:
     new = [module for name, module in sorted(sys.modules.items()) if name not in loaded_before]
     if preload.optimises or found.optimises or any(map(_optimises, new)):
         _import("torch._dynamo", ())  # the first optimiser of a process imports it: a second of CPU
+
+
+def spare_teardown() -> None:
+    """Keeps the processes that are forked from here from taking torch's tables of operators apart when they exit.
+
+    It gains nothing, and writes to so many pages that they share with this process that it would double what a run
+    costs. What users' modules have registered for the exit stays.
+    """
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+        alive = finalizer.peek()
+        if alive is not None and str(getattr(alive[1], "__module__", "")).partition(".")[0] == "torch":
+            finalizer.atexit = False
 
 
 def _import(module: str, names: Iterable[str]) -> None:

@@ -132,3 +132,26 @@ def test_dynamo_is_imported_where_a_module_builds_an_optimiser(tmp_path: Path, b
     (tmp_path / "trains.py").write_text(f"import torch\n\nclass Learner:\n    def make(self):\n        {body}\n")
     (tmp_path / "users.py").write_text("from trains import Learner\n\ndef train():\n    Learner().make()\n")
     assert loaded_after(Preload(names={"users:train"}), tmp_path, "torch._dynamo") == loaded
+
+
+SPARED = """
+import weakref
+from gridrl.launch.warming import spare_teardown
+import torch
+
+class Users:
+    pass
+
+kept = Users()
+weakref.finalize(kept, print, "the user's finalizer")
+before = sum(finalizer.atexit for finalizer in weakref.finalize._registry)
+spare_teardown()
+print(before > 1, sum(finalizer.atexit for finalizer in weakref.finalize._registry))
+"""
+
+
+def test_only_torch_is_spared_its_teardown(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SPARED], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "True 1\nthe user's finalizer\n"), ended.stderr

@@ -1,0 +1,31 @@
+"""The page that the benchmarks share. What they measure is told by `make bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gridrl.build import load_file
+
+PAGES = load_file(Path(__file__).parent.parent / "benchmarks" / "pages.py")
+
+
+def test_each_benchmark_writes_its_own_section(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    PAGES.write_section("One", ["1", "### Inner", "| a |\n|---|"], page)
+    PAGES.write_section("Two", ["2"], page)
+    assert PAGES.write_section("One", ["new"], page) == "## One\n\nnew"
+    assert page.read_text() == f"{PAGES.HEAD}\n\n## One\n\nnew\n\n## Two\n\n2\n"
+
+
+def test_the_page_holds_what_they_write() -> None:
+    text = PAGES.PAGE.read_text()
+    assert text.startswith(PAGES.HEAD + "\n\n## ")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## PPO against stable-baselines3",
+        "## Starting runs",
+    ]
+
+
+def test_versions_are_told_of_what_is_installed() -> None:
+    assert PAGES.machine("no-such-package").partition("; ")[2].startswith("Python 3.")
+    assert "no-such-package" not in PAGES.machine("no-such-package")
