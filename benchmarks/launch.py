@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pages import machine, write_section
+from pages import write_section
 
 SIDES = Path(__file__).with_name("launch_sides.py")
 FEW, MANY, NOTHING = 24, 200, 1000
@@ -106,8 +106,7 @@ def everything(rivals: str) -> Results:
     """Measures all sides in turn."""
     grids: dict[tuple[str, str, int], Measured] = {}
     missing: dict[str, str] = {}
-    plan = [("gridrl", work, runs) for work in WORDS for runs in (FEW, MANY)]
-    plan += [("fresh", work, FEW) for work in WORDS]
+    plan = [(*key, runs) for work in WORDS for key, runs in turns(work)]
     plan += [
         ("gridrl", "nothing", 2),
         ("gridrl", "sleep", 2),
@@ -124,6 +123,11 @@ def everything(rivals: str) -> Results:
             missing[peer] = str(error)
             print(f"{PEERS[peer][0]} could not be measured: {error}", file=sys.stderr)
     return Results(grids, missing)
+
+
+def turns(work: str) -> list[tuple[tuple[str, str], int]]:
+    """Both sides in turn: the load of a machine changes."""
+    return [(("gridrl", work), FEW), (("fresh", work), FEW), (("gridrl", work), MANY)]
 
 
 def table_of_grids(results: Results) -> str:
@@ -166,18 +170,26 @@ def reported(results: Results) -> str:
     )
 
 
-def section(results: Results) -> list[str]:
+def versions_of(python: str) -> str:
+    """The machine, and the versions of what an interpreter has."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import pages; print(pages.machine(*sys.argv[2:]))"
+    packages = ("torch", "gymnasium", "ray", "hydra-core", "joblib")
+    command = [python, "-c", code, str(SIDES.parent), *packages]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def section(results: Results, rivals: str) -> list[str]:
     """What stands on the page."""
     left_out = [f"{PEERS[peer][0]} could not be measured." for peer in results.missing]
-    versions = machine("torch", "gymnasium", "ray", "hydra-core", "joblib")
     return [
         "Whole grids, from the start of the launcher's interpreter to its end; CPU counts the launcher, its server and "
-        "its runs. Our side makes directories, configurations, logs and statuses, the others do not.",
+        "its runs. Our side makes directories, configurations, logs and statuses, the others do not. Wall time "
+        "depends on what else the machine does meanwhile; CPU hardly.",
         table_of_grids(results),
         table_of_targets(results),
         reported(results),
         *left_out,
-        f"{versions}; {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}.",
+        f"{versions_of(rivals)}; {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}.",
     ]
 
 
@@ -185,8 +197,9 @@ def main() -> int:
     """Measures, writes, and says by its result whether every target was met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rivals", default=sys.executable, metavar="PYTHON", help="an interpreter that has them")
-    results = everything(parser.parse_args().rivals)
-    print(write_section("Starting runs", section(results)))
+    rivals = parser.parse_args().rivals
+    results = everything(rivals)
+    print(write_section("Starting runs", section(results, rivals)))
     missed = [name for name, ratio, least in results.targets() if ratio < least]
     for name in missed:
         print(f"Below its target: {name}", file=sys.stderr)

@@ -50,7 +50,7 @@ def _is_one() -> bool:
 
 def reap_group(group: int) -> None:
     """Collects the ended children of this process that are members of a process group; no other child is touched."""
-    if hasattr(os, "waitpid"):
+    if hasattr(os, "WNOHANG"):  # not on Windows
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-group, os.WNOHANG)[0]:
                 pass
