@@ -110,7 +110,8 @@ class Progress:
 
 def summarise(result: GridResult, data_dir: Path) -> None:
     """Prints a table of all runs with state, time and last line of error, and what to do next."""
-    shows_directories = any(run.state not in ("done", "failed", "killed", "preempted") for run in result)
+    have_ended = all(run.state in ("done", "failed", "killed", "timeout", "preempted") for run in result)
+    shows_directories = not have_ended and result.stopped_because is None
     header = ["run", "seed", "state", "time", "directory" if shows_directories else "error"]
     rows = [_row(run, data_dir if shows_directories else None) for run in result]
     _print_table(header, rows, [run.state for run in result])

@@ -15,6 +15,7 @@ from gridrl.launch.admission import Admission
 from gridrl.launch.attempt import Attempt
 from gridrl.launch.backend import Backend, Ending, Handle, Resources
 from gridrl.launch.configuration import queue_run
+from gridrl.launch.guard import Guard
 from gridrl.launch.launchers import Launcher, note_launcher
 from gridrl.launch.limits import Failures, Limits, told
 from gridrl.launch.local import LocalBackend
@@ -92,6 +93,7 @@ class Scheduler:
         self._watcher = watcher
         self._limits = limits or Limits()
         self._backend = backend or LocalBackend()
+        self._guard: Guard
         self._events: Mailbox[_Started | _Ended] = Mailbox()
         self._waiting = deque(range(len(runs)))
         self._attempts: dict[int, Attempt] = {}  # those that go on
@@ -115,7 +117,8 @@ class Scheduler:
         for run in self._runs:
             _queue(run)
             note_launcher(run.paths, launcher)
-        with contextlib.closing(self._events), self._events.hearing_signals():
+        closing = contextlib.closing
+        with closing(self._events), self._events.hearing_signals(), closing(Guard()) as self._guard:
             try:
                 self._go_on()
             except BaseException:
@@ -285,8 +288,11 @@ class Scheduler:
                 streams = len(self._runs) == 1
                 handle = self._backend.submit(run.paths, resources, streams=streams)
                 self._handles[index] = handle
+            self._guard.watch(handle.pid)
             self._events.put(_Started(index))
-            return handle.wait()
+            ending = handle.wait()
+            self._guard.release(handle.pid)
+            return ending
         except Exception as error:
             kind = "" if isinstance(error, (GridRLError, OSError)) else f"{type(error).__name__}: "
             return Ending("failed", None, f"could not be started: {kind}{error}")
