@@ -114,6 +114,20 @@ def living_groups() -> set[int]:
     return groups
 
 
+def test_ranks_that_take_too_long_are_ended_together(data_dir: Path) -> None:
+    def thunk(logger_kwargs: Any) -> None:
+        from gridrl.utils.mpi import proc_id
+
+        here = Path(logger_kwargs["output_dir"])
+        (here / f"pid{proc_id()}").write_text(str(os.getpid()))
+        time.sleep(60)
+
+    (only,) = run(thunk, data_dir, num_cpu=2, timeout=4.0)
+    assert (only.state, only.error, only.rank) == ("timeout", "not done within 4 s (timeout)", None)
+    pids = [int((only.run_dir / f"pid{rank}").read_text()) for rank in (0, 1)]
+    assert [process_identity(pid) for pid in pids] == [None, None]
+
+
 def test_a_timeout_counts_from_the_start_of_each_try(data_dir: Path) -> None:
     def thunk(logger_kwargs: Any) -> None:
         with open(f"{logger_kwargs['output_dir']}/calls", "a") as file:

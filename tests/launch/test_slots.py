@@ -190,6 +190,19 @@ def test_runs_are_bound_to_cores_of_their_own(data_dir: Path) -> None:
     assert sorted((r.run_dir / "cores").read_text() for r in result) == [f"[{core}]" for core in cores]
 
 
+def test_each_rank_has_cores_of_its_own(data_dir: Path) -> None:
+    def thunk(logger_kwargs: Any) -> None:
+        from gridrl.utils.mpi import proc_id
+
+        here = Path(logger_kwargs["output_dir"])
+        (here / f"cores{proc_id()}").write_text(repr(sorted(os.sched_getaffinity(0))))
+
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    (only,) = run(thunk, data_dir, num_cpu=2, affinity=True)
+    assert only.ok
+    assert [(only.run_dir / f"cores{rank}").read_text() for rank in (0, 1)] == [f"[{first}]", f"[{second}]"]
+
+
 def test_without_affinity_runs_may_use_every_core(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def thunk(logger_kwargs: Any) -> None:
         (Path(logger_kwargs["output_dir"]) / "cores").write_text(repr(sorted(os.sched_getaffinity(0))))
