@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from gridrl.launch.backend import Backend
+from gridrl.launch.forks import Forks
 from gridrl.launch.local import LocalBackend
+from gridrl.launch.preload import Preload
+from gridrl.utils.subreaper import subreaper
 from tests.contracts.backend import BackendContract
 
 
@@ -15,3 +20,24 @@ class TestLocal(BackendContract):
     @pytest.fixture
     def backend(self) -> Backend:
         return LocalBackend()
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """A fork server that has imported nothing beside gridrl."""
+    with subreaper() as able:
+        assert able
+        forks = Forks(Preload())
+        try:
+            assert forks.prepare() is None
+            yield forks
+        finally:
+            forks.close()
+
+
+class TestForked(BackendContract):
+    """A forked process for each run of one rank."""
+
+    @pytest.fixture
+    def backend(self, forks: Forks) -> Backend:
+        return LocalBackend(forks)
