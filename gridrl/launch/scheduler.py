@@ -177,8 +177,8 @@ class Scheduler:
                 break
             index = self._waiting.popleft()
             thread = threading.Thread(target=self._carry, args=(index, resources), daemon=True)
+            thread.start()  # first: what does not start never ends
             self._attempts[index] = Attempt(thread, resources)
-            thread.start()
         waits = bool(self._waiting) and self._admission.waits_for_memory
         if waits and self._admission.memory.is_short and not self._has_told_shortage:
             self._has_told_shortage = True

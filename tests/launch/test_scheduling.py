@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,17 @@ def test_bad_values_are_told_before_anything_starts(data_dir: Path) -> None:
         run(thunk, data_dir, retries=-1, timeout=0)
     assert len(str(error.value).splitlines()) == 2
     assert not data_dir.exists()
+
+
+def test_a_machine_without_another_thread_leaves_nothing_hanging(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        run(lambda seed: None, data_dir)
+    status = read_status(data_dir / "g" / "g_s0")
+    assert status is not None
+    assert status.state == "queued"
