@@ -12,9 +12,11 @@ from typing import Any
 
 from gridrl.errors import BadValue, Problems
 from gridrl.launch.arguments import LOGGER_KWARGS
+from gridrl.launch.claiming import is_orphaned
 from gridrl.launch.resuming import TRASH
 from gridrl.launch.spec import RunSpec, differences
 from gridrl.launch.variants import SEED
+from gridrl.log.claims import CLAIM_NAME
 from gridrl.log.places import check_name, setup_logger_kwargs
 from gridrl.log.record import derived_state, read_status
 from gridrl.utils.files import RunPaths, read_json
@@ -196,7 +198,7 @@ class Directories:
                 f"{place.run_dir} {strangers}. Nothing is written over: move it away, or choose another name or "
                 "data_dir."
             )
-        elif place.state == "running" and not self._dry_run:
+        elif place.state == "running" and not self._dry_run and not is_orphaned(place.run_dir):
             yield still_running(place.run_dir)
 
     def _is_taken(self, place: Place) -> bool:
@@ -287,8 +289,8 @@ def _strangers(run_dir: Path, data_dir: Path) -> str:
 
 
 def _is_remainder(name: str) -> bool:
-    """Whether a file is left of a write of ours that was cut off."""
-    return name.startswith(".") and name.endswith(".tmp")
+    """Whether something is left of a write that was cut off, or of a launcher that came no further than a claim."""
+    return (name.startswith(".") and name.endswith(".tmp")) or CLAIM_NAME.fullmatch(name) is not None
 
 
 def check_data_dir(data_dir: Path) -> None:

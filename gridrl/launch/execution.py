@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from gridrl.errors import RunDirectoryInUse
 from gridrl.launch.backend import Ending
+from gridrl.launch.claiming import Claims, claiming
 from gridrl.launch.forks import forks_for
 from gridrl.launch.live import LiveProgress, attended
 from gridrl.launch.local import LocalBackend
@@ -20,6 +23,9 @@ from gridrl.launch.turns import seeds_slowest
 from gridrl.log.record import read_status
 from gridrl.utils.console import say
 from gridrl.utils.settings import settings
+
+_PLANS = 10
+"""As many plans at most are made, where runs change between plan and claim."""
 
 
 def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
@@ -37,20 +43,49 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
         KeyboardInterrupt: Ctrl-C; what was running has been ended, and the table printed.
     """
     plan = make_plan(order)
-    introduce()
-    announce(plan, order.data_dir)
     if order.dry_run:
+        introduce()
+        announce(plan, order.data_dir)
         announce_moved(plan.moved)
         result = GridResult([_unstarted(run) for run in plan.runs])
         summarise(result, order.data_dir)
         return result
+    with _claimed(order, plan) as (plan, claims):
+        introduce()
+        announce(plan, order.data_dir)
+        return _carry_out(order, plan, claims)
+
+
+@contextlib.contextmanager
+def _claimed(order: Order, plan: Plan) -> Iterator[tuple[Plan, Claims | None]]:
+    """The plan, made anew if the runs have changed since, with the claims of all that it is to start."""
+    if not any(run.is_due for run in plan.runs):  # nothing is written then
+        yield plan, None
+        return
+    with claiming(order.data_dir, order.grid) as claims:
+        for _ in range(_PLANS):
+            due = [run for run in plan.runs if run.is_due]
+            claims.take([*(run.place.run_dir for run in due), *plan.moved])
+            if not any(run.has_changed for run in due if run.place.run_dir not in plan.moved):
+                break
+            claims.release()
+            plan = make_plan(order)
+        else:
+            raise RunDirectoryInUse(
+                f"{order.data_dir}: other launchers change the runs of {order.grid!r} all the time."
+            )
+        yield plan, claims
+
+
+def _carry_out(order: Order, plan: Plan, claims: Claims | None) -> GridResult:
     pending = [run for run in seeds_slowest(plan.runs) if run.is_due]
     progress = LiveProgress(pending, plan.jobs)
     progress.result = lambda: _result(plan, pending, progress)
     stopped_because = None
-    if pending:
+    if claims is not None and pending:
         _wait_before_launch()
         announce_moved(plan.moved, move_away(plan.moved, order.data_dir))
+        claims.renew(run.place.run_dir for run in pending)
         try:
             with forks_for(order.isolation, plan.num_cpu, order.limits.threads, pending) as forks:
                 backend = LocalBackend(forks)

@@ -16,6 +16,7 @@ from gridrl.launch.resuming import USUAL, Resume
 from gridrl.launch.slots import Slots
 from gridrl.launch.spec import RunSpec, has_grown
 from gridrl.launch.variants import SEED
+from gridrl.log.record import derived_state
 from gridrl.utils.files import RunPaths
 from gridrl.utils.settings import settings
 
@@ -93,6 +94,12 @@ class PlannedRun:
         """Whether it is done, but is now asked to go further."""
         before = self.place.known.config.get("grows") if self.place.known is not None else None
         return isinstance(before, dict) and has_grown(before, self.spec.grows)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether its state is another one than when it was planned."""
+        state = derived_state(self.place.run_dir)
+        return self.place.state != ("new" if state == "unknown" else state)
 
     @property
     def is_repeated(self) -> bool:

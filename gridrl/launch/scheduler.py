@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gridrl.errors import BackendError, DiskFull, GridRLError
+from gridrl.errors import BackendError, DiskFull, GridRLError, RunDirectoryInUse
 from gridrl.launch.admission import Admission
 from gridrl.launch.attempt import Attempt
 from gridrl.launch.backend import Backend, Ending, Handle, Resources
@@ -339,5 +339,5 @@ def _record(run: PlannedRun, ending: Ending) -> None:
     )
     try:
         write_status(run.paths.root, status)
-    except OSError as error:
+    except (OSError, RunDirectoryInUse) as error:
         warn_line(str(error))

@@ -26,7 +26,9 @@ from gridrl.errors import BadValue, DiskFull
 from gridrl.launch.lifeline import RunEnd
 from gridrl.launch.payload import Payload, enter_payload
 from gridrl.launch.placement import take_cores
+from gridrl.log.claims import follow_claim, may_write
 from gridrl.log.current import PREEMPTED, CurrentRun, current_run, enter_run
+from gridrl.log.heartbeat import run_beating
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.utils.files import RunPaths, write_atomic
 from gridrl.utils.mpi_environment import in_mpi
@@ -102,7 +104,8 @@ def run_as_rank(paths: RunPaths) -> int:
         with rank_guard(paths):
             if this_rank() == 0:
                 _begin(paths)
-            call_thunk(paths)
+            with _alive(paths):
+                call_thunk(paths)
             if this_rank() == 0 and current_run().was_told_to_stop:  # the launcher looks here when all have ended
                 write_status(paths.root, replace(read_status(paths.root) or Status("queued"), state="preempted"))
     except SystemExit as end:
@@ -118,7 +121,8 @@ def run_alone(paths: RunPaths) -> int:
     status = Status("running")
     try:
         status = _begin(paths)
-        call_thunk(paths)
+        with _alive(paths):
+            call_thunk(paths)
         if current_run().was_told_to_stop:
             _ignore_signals()
             preempted = replace(status, state="preempted", exit_code=PREEMPTED, signal=current_run().stop_signal)
@@ -139,6 +143,14 @@ def run_alone(paths: RunPaths) -> int:
         if signum is not None:
             _die_of(signum)
         return code
+
+
+@contextlib.contextmanager
+def _alive(paths: RunPaths) -> Iterator[None]:
+    """While the block runs, rank 0 counts its heartbeat, and every rank writes only as long as the run is its own."""
+    follow_claim(paths.root)
+    with run_beating(paths.root) if this_rank() == 0 else contextlib.nullcontext():
+        yield
 
 
 def call_thunk(paths: RunPaths) -> None:
@@ -199,6 +211,8 @@ def _begin(paths: RunPaths) -> Status:
 
 def _end(paths: RunPaths, status: Status, lifeline: RunEnd | None) -> None:
     """Records the end, as far as the disk allows; the launcher hears of it in any case."""
+    if not may_write(paths.root):
+        return
     cpu_s, peak_mb = _usage()
     resume = current_run().resume
     status = replace(status, ended=time.time(), cpu_s=cpu_s, peak_memory_mb=peak_mb, resume=resume)
@@ -261,7 +275,8 @@ def _record_traceback(paths: RunPaths, error: BaseException) -> None:
     with contextlib.suppress(OSError, ValueError):
         print(text, end="", file=sys.stderr, flush=True)
     with contextlib.suppress(OSError):
-        write_atomic(paths.error, text)
+        if may_write(paths.error):
+            write_atomic(paths.error, text)
 
 
 def _die_of(signum: signal.Signals) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from gridrl.errors import GridRLError, GridRLWarning
 from gridrl.log.cells import Cell, to_cell
+from gridrl.log.claims import check_claim
 from gridrl.log.disk import told_when_full
 from gridrl.log.metrics import Moments, Samples
 from gridrl.log.places import fresh_directory, setup_logger_kwargs
@@ -122,11 +123,14 @@ class Logger:
         Raises:
             ColumnError: no rank has logged anything since the last row.
             DiskFull: no room for the row; those before it stand.
+            RunDirectoryInUse: another launcher has taken this run over.
         """
         if self._is_closed:
             raise GridRLError("dump_tabular(): this logger is closed.")
         row = self._recorder.gather()
         at = row.get(_STEP_COLUMN)
+        if self._is_first and self.output_dir is not None:
+            check_claim(self.output_dir)
         step = int(at) if isinstance(at, int | float) and abs(at) < 2**63 else self.rows
         for sink in list(self._sinks):
             self._write(sink, row, step)

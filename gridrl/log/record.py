@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from gridrl.errors import BadValue, did_you_mean
+from gridrl.log.claims import check_claim
 from gridrl.log.disk import told_when_full
 from gridrl.utils.files import RunPaths, read_json, write_json
 from gridrl.utils.processes import ProcessIdentity, boot_id, process_identity
@@ -34,6 +35,7 @@ class Status:
         error: the last line of what went wrong.
         rank: the MPI rank that failed.
         resume: "inexact" where going on from a checkpoint gives other numbers than never having stopped.
+        heartbeat: goes up while the run is running, for readers of other hosts; see `gridrl.log.heartbeat`.
     """
 
     state: str
@@ -51,11 +53,17 @@ class Status:
     error: str | None = None
     rank: int | None = None
     resume: str | None = None
+    heartbeat: int = 0
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
             near = did_you_mean(self.state, STATES)
             raise BadValue(f"{self.state!r} is no state of a run.{near} There are: {', '.join(STATES)}.")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine can tell whether its process lives."""
+        return self.boot_id == boot_id()
 
     def with_process(self, pid: int | None = None) -> Status:
         """This status, owned by a living process (None: this one)."""
@@ -75,8 +83,10 @@ def write_status(run_dir: Path | str, status: Status) -> None:
 
     Raises:
         DiskFull: no room; the old one stands.
+        RunDirectoryInUse: the run was this process's, and another launcher has taken it over.
     """
     path = RunPaths(Path(run_dir)).status
+    check_claim(path)
     with told_when_full(path, f"the state {status.state!r} was not noted"):
         write_json(path, dataclasses.asdict(status))
 
@@ -103,7 +113,8 @@ def derived_state(run_dir: Path | str) -> str:
     """The run's state as of now: one of `STATES`, "lost" or "unknown".
 
     A run is lost when its status says running and this machine can tell that its process is gone: the same boot has no
-    process with that pid and start time, or the same host has been booted since. Of another host nothing can be told.
+    process with that pid and start time, or the same host has been booted since. Of another host one look tells
+    nothing: `gridrl.log.heartbeat.Observer` looks again.
     """
     status = read_status(run_dir)
     if status is None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gridrl.errors import CheckpointError
+from gridrl.log.claims import check_claim
 from gridrl.log.disk import told_when_full
 from gridrl.log.metrics import is_tensor
 from gridrl.utils.files import RunPaths, read_json, write_atomic, write_json
@@ -148,6 +149,7 @@ def write_torch(path: Path, state: Any) -> None:
 
     buffer = io.BytesIO()
     torch.save(state, buffer)
+    check_claim(path)
     with told_when_full(path, "it was not saved, what was saved before stands"):
         write_atomic(path, buffer.getvalue())
 

@@ -225,7 +225,7 @@ def _walk(directory: Path, visited: set[tuple[int, int]], skipped: list[Skipped]
     visited.add((status.st_dev, status.st_ino))
     yield directory
     for name in sorted(names, key=natural):
-        if name not in _INSIDE_RUNS and not name.startswith("."):
+        if name not in _INSIDE_RUNS and not name.startswith((".", "claim.")):
             yield from _walk(directory / name, visited, skipped)
 
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+from gridrl.utils.names import cut_name
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,10 @@ class RunPaths:
         """Rows of earlier attempts past the checkpoint that the run went on from."""
         return self.root / "progress.cut.txt"
 
+    def claim(self, number: int) -> Path:
+        """The directory that says which launcher the run belongs to; the highest number counts."""
+        return self.root / f"claim.{number}"
+
     @property
     def ranks(self) -> Path:
         """One small mark per MPI rank: its process when it starts, how it ended."""
@@ -93,6 +100,30 @@ class RunPaths:
     def tensorboard(self) -> Path:
         """TensorBoard's event files."""
         return self.root / "tensorboard"
+
+
+@dataclass(frozen=True)
+class GridPaths:
+    """Every file name of what a grid keeps beside its runs.
+
+    Attributes:
+        root: its directory, see `of_grid`.
+    """
+
+    root: Path
+
+    @classmethod
+    def of_grid(cls, data_dir: Path, grid: str) -> GridPaths:
+        """The files of the grid of this name."""
+        return cls(data_dir / ".gridrl" / (cut_name(quote(grid, safe=" ")) or "_"))
+
+    def beat(self, host: str, pid: int) -> Path:
+        """Where a launcher counts while it lives."""
+        return self.root / f"beat-{host}-{pid}"
+
+    def seen(self, host: str) -> Path:
+        """Which counters of other hosts a host has seen standing since when."""
+        return self.root / f"seen-{host}.json"
 
 
 @contextlib.contextmanager
