@@ -41,7 +41,14 @@ def test_a_directory_without_a_status_is_unknown(tmp_path: Path) -> None:
 
 
 def test_fields_of_another_version_are_passed_over(tmp_path: Path) -> None:
-    found: dict[str, Any] = {"state": "done", "attempt": "two", "pid": 1.5, "started": 3, "rank": True, "temperature": 9}
+    found: dict[str, Any] = {
+        "state": "done",
+        "attempt": "two",
+        "pid": 1.5,
+        "started": 3,
+        "rank": True,
+        "temperature": 9,
+    }
     (tmp_path / "status.json").write_text(json.dumps(found))
     assert read_status(tmp_path) == Status("done", started=3)
 
