@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from gridrl.utils.files import RunPaths
 
 _GRACE_S = 60.0
 """Seconds that a program gets after a SIGTERM; whoever means less sends a SIGKILL, as an interrupted launcher does."""
+
+
+_LOG_S = 2.0
+"""Seconds after a failure within which its last line is awaited in the log."""
 
 
 class ProgramFailed(RuntimeError):
@@ -102,11 +107,19 @@ def _passed_on(process: subprocess.Popen[bytes], signum: int) -> int:
         return process.wait()
 
 
+def _last_line(log: Path) -> str:
+    """What a program printed last; a launcher that also shows it may still be writing it to the log."""
+    deadline = time.monotonic() + _LOG_S
+    while not (lines := log_tail(log, 1)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return lines[0] if lines else ""
+
+
 def _judge(code: int, name: str, run: CurrentRun) -> None:
     if code == PREEMPTED:
         run.has_stopped(None)
     elif code < 0:
         raise ProgramFailed(f"{name} was ended by {signal.Signals(-code).name}", 128 - code)
     elif code > 0:
-        last = next(iter(log_tail(RunPaths(run.dir).stdout, 1)), "")
+        last = _last_line(RunPaths(run.dir).stdout)
         raise ProgramFailed(f"{name} ended with exit status {code}{': ' if last else ''}{last}", code)
