@@ -65,7 +65,8 @@ class Claims:
         for _ in range(_TRIES):
             before = latest_claim(run_dir)
             self._refuse_if_held({run_dir: before})
-            _end_remains(run_dir)
+            if before is not None and _is_left_behind(before):
+                _end_remains(run_dir)
             with _told(run_dir):
                 claim = take_claim(run_dir, self._owner, before)
             if claim is not None:
@@ -148,7 +149,12 @@ def _told(directory: Path) -> Iterator[None]:
 def is_orphaned(run_dir: Path) -> bool:
     """Whether the launcher that has a run is certainly gone, though the run itself may not have noticed yet."""
     claim = latest_claim(run_dir)
-    return claim is not None and claim.owner is not None and claim.owner.is_gone
+    return claim is not None and _is_left_behind(claim)
+
+
+def _is_left_behind(claim: Claim) -> bool:
+    """Whether its owner has gone without letting go of it."""
+    return claim.owner is not None and claim.owner.is_gone and not claim.is_released
 
 
 def _end_remains(run_dir: Path) -> None:

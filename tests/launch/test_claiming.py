@@ -148,6 +148,23 @@ def test_a_stopped_run_of_a_launcher_that_has_gone_is_ended_first(
         sleeper.kill()
 
 
+def test_a_run_that_its_launcher_did_not_leave_behind_is_not_ended(data_dir: Path) -> None:
+    """The launcher let go of the run and went; whoever runs it now is somebody else's."""
+    (first,) = run(recorder(), data_dir)
+    gone = take_claim(first.run_dir, replace(Owner.this_process(), pid_start=-1.0), latest_claim(first.run_dir))
+    assert gone is not None
+    gone.release()
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        write_status(first.run_dir, Status("running", started=1.0).with_process(sleeper.pid))
+        with pytest.raises(RunDirectoryInUse, match=rf"this run is still running \(process {sleeper.pid} on"):
+            run(recorder(), data_dir)
+        assert sleeper.poll() is None
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
 def elsewhere(data_dir: Path, run_dir: Path) -> Owner:
     """A launcher of another host has the run, and has counted to 7."""
     beat = GridPaths.of_grid(data_dir, "g").beat("elsewhere", 1)
