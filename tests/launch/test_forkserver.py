@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -339,8 +340,11 @@ def waiting_thunk() -> Callable[..., None]:
 
 
 def server_of(parent: int) -> psutil.Process | None:
-    found = [child for child in psutil.Process(parent).children() if "gridrl.launch.forkserver" in child.cmdline()]
-    return found[0] if found else None
+    for child in psutil.Process(parent).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # what another test has left is on its way out
+            if "gridrl.launch.forkserver" in child.cmdline():
+                return child
+    return None
 
 
 def test_runs_survive_the_death_of_the_server_and_are_recorded(data_dir: Path) -> None:
@@ -348,7 +352,9 @@ def test_runs_survive_the_death_of_the_server_and_are_recorded(data_dir: Path) -
 
     results: list[Any] = []
     keys = {"lr": [1, 2, 3, 4]}
-    launcher = threading.Thread(target=lambda: results.append(run(waiting_thunk(), data_dir, keys=keys, jobs=2)))
+    launcher = threading.Thread(
+        target=lambda: results.append(run(waiting_thunk(), data_dir, keys=keys, jobs=2)), daemon=True
+    )
     launcher.start()
     dirs = [data_dir / f"g_lr{lr}" / f"g_lr{lr}_s0" for lr in (1, 2, 3, 4)]
     eventually(

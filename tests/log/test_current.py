@@ -155,12 +155,15 @@ def test_a_signal_is_heard_by_those_who_ask(tmp_path: Path) -> None:
 
 
 FOREIGN = """
-import os, signal
+import os, signal, time
 from gridrl import current_run
 
 run = current_run()
 print(run.dir, run.seed, run.attempt, run.should_stop())
 os.kill(os.getpid(), signal.SIGUSR1)
+deadline = time.monotonic() + 30  # the signal may be delivered to another thread first
+while not run.should_stop() and time.monotonic() < deadline:
+    time.sleep(0.01)
 print(run.should_stop(), flush=True)
 os.kill(os.getpid(), signal.SIGUSR1)
 """
