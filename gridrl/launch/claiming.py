@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -167,6 +168,8 @@ def _end_remains(run_dir: Path) -> None:
     if status is None or status.state != "running" or not status.is_here or status.pid is None:
         return
     process = ProcessIdentity(status.pid, status.pid_start or 0.0, status.boot_id or "")
+    if process.is_alive() and status.pid in _own_family():
+        raise RunDirectoryInUse(f"{run_dir}: its status names process {status.pid}, which this program is part of.")
     if process.is_alive() and not end_tree(status.pid, END_S):
         raise RunDirectoryInUse(f"{run_dir}: process {status.pid} of an earlier start does not end.")
     deadline = time.monotonic() + _RANKS_END_S
@@ -174,6 +177,13 @@ def _end_remains(run_dir: Path) -> None:
         if time.monotonic() > deadline:
             raise RunDirectoryInUse(f"{run_dir}: processes {ranks} of an earlier start do not end.")
         time.sleep(0.05)
+
+
+def _own_family() -> set[int]:
+    """This process and those that it descends from: a status that names one of them is no run's to end."""
+    import psutil
+
+    return {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
 
 
 def _ranks_left(paths: RunPaths) -> list[int]:

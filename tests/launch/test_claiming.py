@@ -71,13 +71,13 @@ def calls(data_dir: Path) -> list[str]:
 def test_a_launcher_started_twice_at_once_runs_nothing_twice(script: Any, data_dir: Path) -> None:
     with launchers(script(GRID), data_dir, 0.5, count=2) as processes:
         ended = [(process.communicate(timeout=60), process.returncode) for process in processes]
-    codes = sorted(code for _, code in ended)
-    assert codes == [0, 1], ended  # one has it, and the other leaves
-    (out, _), _ = next(one for one in ended if one[1] == 0)
-    (_, err), _ = next(one for one in ended if one[1] == 1)
-    assert "6 runs: 6 done" in out
-    assert re.search(r"Another launcher has 6 of these runs: process \d+ on .* \(since .*\)", err), err
     assert calls(data_dir) == ["x"] * 6
+    codes = sorted(code for _, code in ended)
+    assert codes in ([0, 1], [0, 0]), ended  # one has it; the other leaves, or comes so late that all is done
+    assert any("6 runs: 6 done" in out for (out, _), _ in ended)
+    for (_, err), code in ended:
+        if code:
+            assert re.search(r"Another launcher has 6 of these runs: process \d+ on .* \(since .*\)", err), err
 
 
 def test_a_second_launcher_is_told_of_runs_that_are_queued(script: Any, data_dir: Path) -> None:
@@ -230,3 +230,11 @@ def test_a_run_that_was_done_in_the_meantime_is_not_done_again(data_dir: Path, m
     (only,) = run(recorder(), data_dir)
     assert (only.state, only.skipped) == ("done", True)
     assert (only.run_dir / "calls.txt").read_text() == "None 0\n"
+
+
+def test_a_status_that_names_this_program_ends_nothing(data_dir: Path) -> None:
+    run_dir = data_dir / "g" / "g_s0"
+    run_dir.mkdir(parents=True)
+    write_status(run_dir, Status("running").with_process())
+    with pytest.raises(RunDirectoryInUse, match="which this program is part of"):
+        claiming._end_remains(run_dir)
