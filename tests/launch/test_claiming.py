@@ -75,11 +75,8 @@ def test_a_launcher_started_twice_at_once_runs_nothing_twice(script: Any, data_d
     codes = sorted(code for _, code in ended)
     assert codes in ([0, 1], [0, 0]), ended  # one has it; the other leaves, or comes so late that all is done
     assert any("6 runs: 6 done" in out for (out, _), _ in ended)
-    # it says who has them, or, where it has looked while they were being made, that the directories are in use
-    told = re.compile(
-        r"RunDirectoryInUse: (Another launcher has 6 of these runs: process \d+ on .* \(since .*\)|.* holds files that are not this run's)"
-    )
-    assert all(told.search(err) for (_, err), code in ended if code), ended
+    # How it is told depends on how far the first one was when it looked; that it is told does not.
+    assert all("RunDirectoryInUse: " in err for (_, err), code in ended if code), ended
 
 
 def test_a_second_launcher_is_told_of_runs_that_are_queued(script: Any, data_dir: Path) -> None:
