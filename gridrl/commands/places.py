@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from gridrl.errors import BadValue
-from gridrl.launch.overview import one_line
 from gridrl.log.record import derived_state
 from gridrl.results.reader import find_run_dirs
+from gridrl.utils.texts import one_line
 
 _MOST_LISTED = 40
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from gridrl.commands.parser import CommandParser
 from gridrl.errors import BadValue
 from gridrl.launch.launchers import launchers_of
-from gridrl.launch.overview import Line, counts_line, cut, table_lines
+from gridrl.launch.overview import Line, counts_line, table_lines
 from gridrl.log.standing import OVER, RunSeen, Standing
 from gridrl.results.reader import find_run_dirs
 from gridrl.utils.console import console, is_terminal, say
+from gridrl.utils.texts import cut
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from gridrl.commands.parser import CommandParser
 from gridrl.errors import BadValue
-from gridrl.launch.overview import one_line
 from gridrl.launch.result import count_of
 from gridrl.launch.stopping import stop
 from gridrl.results.reader import find_run_dirs
 from gridrl.utils.console import say, warn_line
+from gridrl.utils.texts import one_line
 
 
 def main(words: Sequence[str]) -> int:

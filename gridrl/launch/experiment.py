@@ -13,10 +13,9 @@ from gridrl.launch.execution import execute
 from gridrl.launch.order import Order, data_directory
 from gridrl.launch.report import one_line
 from gridrl.launch.result import RunResult
-from gridrl.launch.run_process import log_tail
 from gridrl.launch.variants import SEED, own_copy
 from gridrl.utils.console import colorize, say
-from gridrl.utils.files import RunPaths
+from gridrl.utils.files import RunPaths, log_tail
 from gridrl.utils.serialization import convert_json
 
 _LOG_LINES = 20

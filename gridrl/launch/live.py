@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gridrl.launch.backend import Ending
 from gridrl.launch.door import Door
 from gridrl.launch.order import PlannedRun
-from gridrl.launch.overview import COLORS, Line, counts_line, cut, duration, table_lines
+from gridrl.launch.overview import COLORS, Line, counts_line, table_lines
 from gridrl.launch.report import Progress
 from gridrl.launch.result import GridResult
 from gridrl.log.standing import RunSeen, Standing
 from gridrl.utils.console import console, is_terminal, say
+from gridrl.utils.texts import cut, duration
 
 if TYPE_CHECKING:
     from rich.text import Text

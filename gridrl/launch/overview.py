@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gridrl.launch.result import count_of, told_counts
 from gridrl.log.standing import Standing
+from gridrl.utils.texts import cut, duration, number, one_line, shortened
 
 COLORS = {
     "done": "green",
@@ -28,49 +29,11 @@ _FIRST_TO_GO = ("memory", "time", "score", "left", "epoch")
 """The columns that a narrow terminal does without, in this order."""
 
 
-def one_line(text: object) -> str:
-    """Text without line ends and control characters: they are shown, not printed."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
-
-
-def shortened(text: str, width: int) -> str:
-    """Text that is at most so long: its middle goes, since names of runs differ at their ends.
-
-    >>> shortened("ppo_hid64-64_lr0-001", 12)
-    'ppo_hi…0-001'
-    """
-    if len(text) <= width:
-        return text
-    kept = max(0, width - 1)
-    return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"[:width]
-
-
-def duration(seconds: float | None) -> str:
-    """`4.2 s`, `0:12:34`; empty for None.
-
-    >>> duration(4.21), duration(754), duration(None)
-    ('4.2 s', '0:12:34', '')
-    """
-    if seconds is None:
-        return ""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
 def memory(mb: float | None) -> str:
     """`312 MB`, `1.2 GB`; empty for None."""
     if mb is None:
         return ""
     return f"{mb:.0f} MB" if mb < 1000 else f"{mb / 1024:.1f} GB"
-
-
-def number(value: float | None) -> str:
-    """A score in few characters; empty for None."""
-    if value is None:
-        return ""
-    return f"{value:.4g}" if abs(value) < 1000 or abs(value) >= 1e7 else f"{value:.0f}"
 
 
 def epochs(standing: Standing) -> str:
@@ -116,11 +79,6 @@ def table_lines(
             error = f"    {one_line(standing.error)}"
             lines.append((error if width is None else cut(error, width), COLORS.get(standing.state)))
     return lines
-
-
-def cut(text: str, width: int) -> str:
-    """Text that is at most so long: its end goes."""
-    return text if len(text) <= width else f"{text[: max(0, width - 1)]}…"
 
 
 def _fitted(widths: dict[str, int], width: int | None) -> dict[str, int]:

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gridrl.launch.run_process import log_tail
 from gridrl.log.current import ATTEMPT, PREEMPTED, RUN_DIR, SEED, CurrentRun, current_run
-from gridrl.utils.files import RunPaths
+from gridrl.utils.files import RunPaths, log_tail
 
 _GRACE_S = 60.0
 """Seconds that a program gets after a SIGTERM; whoever means less sends a SIGKILL, as an interrupted launcher does."""

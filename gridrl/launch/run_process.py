@@ -14,14 +14,12 @@ from typing import Any
 from gridrl.launch.backend import Ending
 from gridrl.launch.lifeline import Lifeline
 from gridrl.log.record import read_status
-from gridrl.utils.files import RunPaths
+from gridrl.utils.files import RunPaths, log_tail
 from gridrl.utils.processes import end_stragglers, end_tree
 from gridrl.utils.subreaper import reap_group
 
 STRAGGLERS_S = 1.0
 """Seconds that the processes which a run leaves behind get to end after a SIGTERM."""
-
-_CHUNK_BYTES = 65536
 
 
 @dataclass(frozen=True)
@@ -129,14 +127,3 @@ def _suspicion(number: int) -> str:
 def _last_line(log: Path) -> str:
     lines = log_tail(log, 1)
     return lines[0][:300] if lines else ""
-
-
-def log_tail(log: Path, count: int) -> list[str]:
-    """The last lines of a log that are not empty; none where there is no log."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _CHUNK_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return []
-    return [line.rstrip() for line in lines if line.strip()][-count:]

@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 from gridrl.utils.names import cut_name
 
+_LOG_BYTES = 65536  # that a log's tail is taken from
+
 
 @dataclass(frozen=True)
 class RunPaths:
@@ -174,3 +176,14 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def log_tail(log: Path, count: int) -> list[str]:
+    """The last lines of a log that are not empty; none where there is no log."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line.rstrip() for line in lines if line.strip()][-count:]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gridrl.launch.overview import counts_line, cut, duration, memory, number, one_line, shortened, table_lines
+from gridrl.launch.overview import counts_line, memory, table_lines
 from gridrl.log.standing import Standing
 
 HERE = Path("r")
@@ -60,24 +60,8 @@ def test_a_narrow_terminal_does_without_memory_first() -> None:
     assert texts(RUNS, 26)[0].split() == ["run", "state"]
 
 
-def test_shortened_names_keep_both_ends() -> None:
-    assert shortened("ppo_hid64-64_lr0-001", 12) == "ppo_hi…0-001"
-    assert [len(shortened("abcdefgh", width)) for width in range(1, 10)] == [1, 2, 3, 4, 5, 6, 7, 8, 8]
-
-
-def test_control_characters_are_shown_not_printed() -> None:
-    assert one_line("a\x1b[2Jb\nc\tü日") == r"a\x1b[2Jb\nc\tü日"
-
-
-def test_numbers_are_short() -> None:
-    assert [number(value) for value in (None, 0.0, 1.23456, -200.5, 1234.5, -99999.0, 3.2e9)] == [
-        "", "0", "1.235", "-200.5", "1234", "-99999", "3.2e+09",
-    ]  # fmt: skip
+def test_memory_is_told_in_its_unit() -> None:
     assert [memory(mb) for mb in (None, 0.4, 999.4, 2048.0)] == ["", "0 MB", "999 MB", "2.0 GB"]
-    assert [duration(s) for s in (None, 0.0, 59.94, 59.95, 3599.6, 360000.0)] == [
-        "", "0.0 s", "59.9 s", "0:01:00", "1:00:00", "100:00:00",
-    ]  # fmt: skip
-    assert (cut("abc", 3), cut("abcd", 3)) == ("abc", "ab…")
 
 
 def test_counts_stand_in_the_order_of_interest() -> None:

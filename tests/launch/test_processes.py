@@ -20,9 +20,9 @@ from gridrl.launch.local import Terminal, worker_command, worker_environment
 from gridrl.launch.payload import write_payload
 from gridrl.launch.report import one_line, summarise
 from gridrl.launch.result import GridResult, RunResult, told_counts
-from gridrl.launch.run_process import log_tail, signal_name
+from gridrl.launch.run_process import signal_name
 from gridrl.log.record import read_status
-from gridrl.utils.files import RunPaths
+from gridrl.utils.files import RunPaths, log_tail
 from gridrl.utils.processes import process_identity
 
 
