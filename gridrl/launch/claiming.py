@@ -147,10 +147,10 @@ def _told(directory: Path) -> Iterator[None]:
         raise BackendError(f"{directory}: the directory cannot be made: {error.strerror or error}.") from error
 
 
-def is_orphaned(run_dir: Path) -> bool:
-    """Whether the launcher that has a run is certainly gone, though the run itself may not have noticed yet."""
+def is_claimed(run_dir: Path) -> bool:
+    """Whether a launcher has a run, living or not: `Claims.take` finds out, and names it or takes its place."""
     claim = latest_claim(run_dir)
-    return claim is not None and _is_left_behind(claim)
+    return claim is not None and claim.owner is not None and not claim.is_released
 
 
 def _is_left_behind(claim: Claim) -> bool:

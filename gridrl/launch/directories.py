@@ -12,7 +12,7 @@ from typing import Any
 
 from gridrl.errors import BadValue, Problems
 from gridrl.launch.arguments import LOGGER_KWARGS
-from gridrl.launch.claiming import is_orphaned
+from gridrl.launch.claiming import is_claimed
 from gridrl.launch.resuming import TRASH
 from gridrl.launch.spec import RunSpec, differences
 from gridrl.launch.variants import SEED
@@ -105,13 +105,15 @@ class Directories:
             return
         self._searched.add(directory)
         for run in known_runs(directory):
-            if self._is_left(run):
-                continue
-            other = self._known.get(run.key)
-            if other is None or _rank(run) > _rank(other):  # of copies the one that is done
-                self._known[run.key] = run
-            self._owners.setdefault(run.run_dir.parent, {}).setdefault(run.owner, run.config)
-            self._names.setdefault(run.owner, run.name)
+            if not self._is_left(run):
+                self._take_up(run)
+
+    def _take_up(self, run: KnownRun) -> None:
+        other = self._known.get(run.key)
+        if other is None or _rank(run) > _rank(other):  # of copies the one that is done
+            self._known[run.key] = run
+        self._owners.setdefault(run.run_dir.parent, {}).setdefault(run.owner, run.config)
+        self._names.setdefault(run.owner, run.name)
 
     def _is_left(self, run: KnownRun) -> bool:
         """Whether a run is about to be moved away; it is noted."""
@@ -169,11 +171,21 @@ class Directories:
             candidates.insert(0, self._names[_owner(spec)])  # a variant keeps its name
         folders = {name: self._plain(name, spec.seed).parent for name in candidates}
         name = next((name for name in candidates if not self._others(folders[name], spec)), candidates[-1])
+        if self._came_late(self._plain(name, spec.seed)):
+            return self._where_it_was(spec) or self._new(spec, config)
         if others := self._others(folders[spec.name], spec):
             self._note(folders[spec.name], folders[name], _changes(others[0], config, spec))
         self._owners.setdefault(folders[name], {}).setdefault(_owner(spec), config)
         self._names.setdefault(_owner(spec), name)
         return Place(self._plain(name, spec.seed), name)
+
+    def _came_late(self, run_dir: Path) -> bool:
+        """Whether another launcher has made a directory since the search; its run is taken up."""
+        known = _read_known(run_dir)
+        if known is None or known.key in self._known or self._is_left(known):
+            return False
+        self._take_up(known)
+        return True
 
     def _plain(self, name: str, seed: int) -> Path:
         where = setup_logger_kwargs(name, seed, self._data_dir, self._datestamp)["output_dir"]
@@ -198,7 +210,7 @@ class Directories:
                 f"{place.run_dir} {strangers}. Nothing is written over: move it away, or choose another name or "
                 "data_dir."
             )
-        elif place.state == "running" and not self._dry_run and not is_orphaned(place.run_dir):
+        elif place.state == "running" and not self._dry_run and not is_claimed(place.run_dir):
             yield still_running(place.run_dir)
 
     def _is_taken(self, place: Place) -> bool:
@@ -206,7 +218,7 @@ class Directories:
 
 
 def still_running(run_dir: Path) -> str:
-    """What is told of a run that another launcher has running."""
+    """What is told of a run that is running, though no launcher that has it could be told."""
     status = read_status(run_dir)
     where = f" (process {status.pid} on {status.host})" if status is not None else ""
     return f"{run_dir}: this run is still running{where}. Wait for it, or end it first."

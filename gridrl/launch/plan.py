@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gridrl.errors import BadValue, DuplicateKey, Problems, RunDirectoryInUse
 from gridrl.launch.checks import CheckedRun, check_resources, check_runs
-from gridrl.launch.claiming import is_orphaned
+from gridrl.launch.claiming import is_claimed
 from gridrl.launch.configuration import make_config
 from gridrl.launch.directories import Directories, check_data_dir, still_running
 from gridrl.launch.order import Order, Plan, PlannedRun
@@ -35,7 +35,7 @@ def make_plan(order: Order) -> Plan:
         place = directories.place(spec, config, problems)
         runs.append(PlannedRun(spec, place, {"exp_name": place.name, **config}, order.log, run.env_spec, order.resume))
     for run_dir in () if order.dry_run else directories.left:
-        if derived_state(run_dir) == "running" and not is_orphaned(run_dir):
+        if derived_state(run_dir) == "running" and not is_claimed(run_dir):
             problems.add(still_running(run_dir))
     problems.raise_if_any(RunDirectoryInUse)
     if not order.dry_run and any(run.is_due for run in runs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from gridrl.errors import BackendError, RunDirectoryInUse
-from gridrl.launch import claiming
+from gridrl.launch import claiming, directories
 from gridrl.launch.claiming import Claims
 from gridrl.log.claims import Owner, latest_claim, take_claim
 from gridrl.log.record import Status, read_status, write_status
@@ -44,7 +45,7 @@ sys.exit(0 if result.ok else 1)
 
 @contextmanager
 def launchers(
-    path: Path, data_dir: Path, seconds: float, count: int = 1, lrs: str = "123456"
+    path: Path, data_dir: Path, seconds: float | Path, count: int = 1, lrs: str = "123456"
 ) -> Iterator[list[subprocess.Popen[str]]]:
     command = [sys.executable, str(path), str(data_dir), str(seconds), *lrs]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -68,15 +69,76 @@ def calls(data_dir: Path) -> list[str]:
     return [(data_dir / f"g_lr{lr}" / f"g_lr{lr}_s0" / "calls.txt").read_text() for lr in range(1, 7)]
 
 
-def test_a_launcher_started_twice_at_once_runs_nothing_twice(script: Any, data_dir: Path) -> None:
-    with launchers(script(GRID), data_dir, 0.5, count=2) as processes:
-        ended = [(process.communicate(timeout=60), process.returncode) for process in processes]
+WAITING_GRID = """
+import os, sys, time
+from gridrl import ExperimentGrid
+
+def train(lr, logger_kwargs):
+    with open(logger_kwargs["output_dir"] + "/calls.txt", "a") as file:
+        file.write("x")
+    while not os.path.exists(sys.argv[2]):
+        time.sleep(0.02)
+
+grid = ExperimentGrid("g")
+grid.add("lr", [1, 2, 3, 4, 5, 6])
+result = grid.run(train, data_dir=sys.argv[1], jobs=2)
+print(result)
+"""
+
+
+def test_a_launcher_started_twice_at_once_runs_nothing_twice_and_names_the_first(
+    script: Any, data_dir: Path, tmp_path: Path
+) -> None:
+    """However far the first one is when the second one looks: before, within or behind making its directories."""
+    go = tmp_path / "go"
+    with launchers(script(WAITING_GRID), data_dir, go, count=2, lrs="") as processes:
+        deadline = time.monotonic() + 60
+        while all(process.poll() is None for process in processes):
+            assert time.monotonic() < deadline, "nobody leaves"
+            time.sleep(0.02)
+        go.touch()
+        second, first = sorted(processes, key=lambda process: process.poll() is None)
+        out, first_err = first.communicate(timeout=60)
+        _, err = second.communicate(timeout=60)
+    assert (first.returncode, second.returncode) == (0, 1), (first_err, err)
     assert calls(data_dir) == ["x"] * 6
-    codes = sorted(code for _, code in ended)
-    assert codes in ([0, 1], [0, 0]), ended  # one has it; the other leaves, or comes so late that all is done
-    assert any("6 runs: 6 done" in out for (out, _), _ in ended)
-    # How it is told depends on how far the first one was when it looked; that it is told does not.
-    assert all("RunDirectoryInUse: " in err for (_, err), code in ended if code), ended
+    assert "6 runs: 6 done" in out
+    assert f"Another launcher has 6 of these runs: process {first.pid} on {socket.gethostname()}" in err, err
+
+
+def a_living_one() -> Owner:
+    """A launcher of this machine that is not this process."""
+    identity = process_identity(os.getppid())
+    assert identity is not None
+    return replace(Owner.this_process(), pid=identity.pid, pid_start=identity.started)
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "done"])
+def test_directories_that_are_made_while_another_launcher_looks_are_its_own(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """The search comes before the first one makes its directories, the look into them behind it."""
+    (first,) = run(recorder(), data_dir)
+    monkeypatch.setattr(directories, "known_runs", lambda directory: iter(()))
+    if state == "done":
+        assert run(recorder(), data_dir)[0].skipped
+        return
+    owner = a_living_one()
+    assert take_claim(first.run_dir, owner, latest_claim(first.run_dir))
+    write_status(first.run_dir, Status("queued") if state == "queued" else Status("running").with_process())
+    with pytest.raises(RunDirectoryInUse, match=f"Another launcher has 1 of these runs: {re.escape(str(owner))}"):
+        run(recorder(), data_dir)
+
+
+def test_a_directory_that_another_grid_makes_meanwhile_is_not_taken(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = run(recorder(), data_dir, keys={"lr": 1})
+    monkeypatch.setattr(directories, "known_runs", lambda directory: iter(()))
+    (second,) = run(recorder(), data_dir, keys={"lr": 2})
+    assert second.ok
+    assert second.run_dir != first.run_dir
+    assert (first.run_dir / "calls.txt").read_text() == "1 0\n"
 
 
 def test_a_second_launcher_is_told_of_runs_that_are_queued(script: Any, data_dir: Path) -> None:
@@ -189,6 +251,20 @@ def test_another_hosts_runs_are_taken_when_its_counter_has_stood_long_enough(
     Path(owner.beat).write_text("8\n")
     clock[0] += 300
     with pytest.raises(RunDirectoryInUse, match="the same command again in 600 s"):
+        run(recorder(), data_dir)
+    clock[0] += 601
+    assert run(recorder(), data_dir)[0].state == "done"
+
+
+def test_what_another_hosts_launcher_left_running_is_taken_likewise(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = run(recorder(), data_dir)
+    owner = elsewhere(data_dir, first.run_dir)
+    write_status(first.run_dir, Status("running", host="elsewhere", boot_id="another boot", pid=5, pid_start=1.0))
+    clock = [time.time()]
+    monkeypatch.setattr("gridrl.log.claims.time.time", lambda: clock[0])
+    with pytest.raises(RunDirectoryInUse, match=rf"{re.escape(str(owner))}.* the same command again in 600 s"):
         run(recorder(), data_dir)
     clock[0] += 601
     assert run(recorder(), data_dir)[0].state == "done"

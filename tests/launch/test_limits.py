@@ -72,3 +72,12 @@ def test_the_first_failure_is_enough_where_that_is_asked_for() -> None:
     failures = Failures(Limits(fail_fast=True))
     assert failures.note("g s0", DONE) is None
     assert failures.note("g s1", failed("x")) == "Stopped (fail_fast): g s1 failed: x."
+
+
+PREEMPTED = Ending("preempted", 75)
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(fail_fast=True), Limits(max_failures=1)])
+def test_runs_that_stopped_as_they_were_asked_to_are_no_failures(limits: Limits) -> None:
+    failures = Failures(limits)
+    assert [failures.note("g", PREEMPTED) for _ in range(10)] == [None] * 10

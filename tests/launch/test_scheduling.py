@@ -78,6 +78,23 @@ def test_retries_come_to_an_end(data_dir: Path, capsys: pytest.CaptureFixture[st
     assert (status.state, status.attempt) == ("failed", 2)
 
 
+@pytest.mark.parametrize("options", [{"retries": 2, "fail_fast": True}, {"retries": 2, "max_failures": 1}, {}])
+def test_preempted_runs_use_up_nothing_that_is_meant_for_failures(data_dir: Path, options: dict[str, Any]) -> None:
+    def thunk(seed: int, logger_kwargs: Any) -> None:
+        from gridrl import current_run
+
+        with open(f"{logger_kwargs['output_dir']}/calls", "a") as file:
+            file.write("x")
+        current_run().should_stop()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert current_run().should_stop()
+
+    result = run(thunk, data_dir, keys={"seed": list(range(6))}, jobs=2, **options)
+    assert [r.state for r in result] == ["preempted"] * 6
+    assert (result.failed, result.stopped_because) == ([], None)
+    assert [(r.run_dir / "calls").read_text() for r in result] == ["x"] * 6
+
+
 HANGS = {
     "sleeps": "time.sleep(60)",
     "is stopped": "os.kill(os.getpid(), signal.SIGSTOP); time.sleep(60)",
