@@ -89,7 +89,7 @@ def identify(function: Callable[..., Any]) -> str:
         return f"partial({identify(function.func)}, {parts})"
     if isinstance(function, types.MethodType):
         return f"method({identify(function.__func__)}, {canonical(function.__self__, 'the object of the thunk')})"
-    script = _script() if getattr(function, "__module__", None) in MAIN_MODULES else ""
+    script = script_here() if getattr(function, "__module__", None) in MAIN_MODULES else ""
     name = getattr(function, "__qualname__", "")
     if script and name.isidentifier():
         return f"{script}:{name}"  # what `script.py:name` gives too
@@ -97,7 +97,7 @@ def identify(function: Callable[..., Any]) -> str:
     return f"{script}:{text}" if script else text
 
 
-def _script() -> str:
+def script_here() -> str:
     """The script that runs here; empty for a prompt, a notebook or a pipe, whose functions are known by their code."""
     file = getattr(sys.modules["__main__"], "__file__", None)
     return os.path.realpath(file) if isinstance(file, str) and os.path.isfile(file) else ""
