@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gridrl.commands.history import history
 from gridrl.commands.parser import CommandParser
 from gridrl.errors import BadValue
 from gridrl.launch.launchers import launchers_of
@@ -30,13 +31,19 @@ _FRAME = 6  # lines of a terminal that are no runs: header, counts, who is left 
 
 
 def main(words: Sequence[str]) -> int:
-    """Prints the table, again and again with `--watch`; gives `ALL_DONE`, `SOME_FAILED` or `NOT_OVER`."""
+    """Prints the table, again and again with `--watch`, or with `--events` what has happened.
+
+    Gives `ALL_DONE`, `SOME_FAILED` or `NOT_OVER`.
+    """
     options = _parser().read(words)
     if options.every <= 0:
         raise BadValue(f"`--every`: wants a number of seconds above 0, got {options.every:g}.")
     runs = _Runs(options.dirs)
     standings = runs.look()
-    if options.watch:
+    if options.events:
+        for line in history([standing.run_dir for standing in standings]):
+            say(line)
+    elif options.watch:
         standings = _watch(runs, standings, options.every)
     else:
         for text, color in [*_table(standings), *_counts(standings)]:
@@ -166,7 +173,7 @@ def _parser() -> CommandParser:
         "Shows how the runs below a directory stand, on this machine or another one: it reads their files alone. "
         "Exit status: 0 all runs done, 1 some failed, were killed or are lost, 2 typed wrong, 3 some run or wait and "
         "none has failed.",
-        ["data", "data/ppo --watch"],
+        ["data", "data/ppo --watch", "data/ppo/ppo_s0 --events"],
     )
     add = parser.add_argument
     add(
@@ -176,5 +183,6 @@ def _parser() -> CommandParser:
         help="run directories, directories that hold runs, or how their names begin",
     )
     add("-w", "--watch", action="store_true", help="go on showing it until all runs are over; Ctrl-C ends only this")
+    add("--events", action="store_true", help="what launchers did with these runs, and when, in the place of the table")
     add("--every", type=float, default=2.0, metavar="SECONDS", help="between two looks; default: %(default)s")
     return parser

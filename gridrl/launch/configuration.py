@@ -46,7 +46,7 @@ def make_config(spec: RunSpec, order: Order, threads: int) -> dict[str, Any]:
         "epochs": _planned_epochs(spec),
         "versions": dict(_versions()),
         "preset": order.preset,
-        "command": _own_command() if order.command is None else order.command,
+        "command": command_of(order),
     }
 
 
@@ -73,7 +73,10 @@ def _platform() -> str:
     return f"{platform.system()} {platform.machine()}"
 
 
-def _own_command() -> str:
+def command_of(order: Order) -> str:
+    """How an order was given."""
+    if order.command is not None:
+        return order.command
     words = shlex.join(["python", *sys.orig_argv[1:]])
     return words.encode(errors="backslashreplace").decode()
 

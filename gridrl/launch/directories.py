@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,45 +13,15 @@ from typing import Any
 from gridrl.errors import BadValue, Problems
 from gridrl.launch.arguments import LOGGER_KWARGS
 from gridrl.launch.claiming import is_claimed
-from gridrl.launch.resuming import TRASH
+from gridrl.launch.known import KnownRun, KnownRuns
 from gridrl.launch.spec import RunSpec, differences
 from gridrl.launch.variants import SEED
 from gridrl.log.claims import CLAIM_NAME
 from gridrl.log.places import check_name, setup_logger_kwargs
 from gridrl.log.record import derived_state, read_status
-from gridrl.utils.files import RunPaths, read_json
 from gridrl.utils.names import short_hash
 
 _HASH_DIGITS = (4, 8, 16)
-
-
-@dataclass(frozen=True, eq=False)
-class KnownRun:
-    """A run that has a directory already.
-
-    Attributes:
-        run_dir: its directory.
-        config: what its `config.json` says.
-    """
-
-    run_dir: Path
-    config: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Its name, without the seed."""
-        name = self.config.get("exp_name")
-        return name if isinstance(name, str) else self.run_dir.parent.name
-
-    @property
-    def key(self) -> tuple[Any, Any]:
-        """Which run of which grid it is."""
-        return self.config.get("grid"), self.config["run_id"]
-
-    @property
-    def owner(self) -> tuple[Any, Any]:
-        """Which variant of which grid it belongs to."""
-        return self.config.get("grid"), self.config.get("variant_id")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +49,24 @@ class Directories:
         datestamp: whether new directories bear date and time.
         dry_run: whether runs are only looked at, so that those which are running do no harm.
         left: the grid whose runs are about to be moved away: their directories are free. None: of no grid.
+        wanted: grid and id of each run that is to be placed. Where the grid's index knows them all, and each of them is
+            done, no other run is looked at.
 
     Attributes:
         left: the directories of these runs.
         notes: what the user should know.
+        seen: what was read of runs.
     """
 
-    def __init__(self, data_dir: Path, datestamp: bool, *, dry_run: bool = False, left: str | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        datestamp: bool,
+        *,
+        dry_run: bool = False,
+        left: str | None = None,
+        wanted: Collection[tuple[str, str]] = (),
+    ) -> None:
         self._data_dir = data_dir
         self._datestamp = datestamp
         self._dry_run = dry_run
@@ -97,14 +78,17 @@ class Directories:
         self._left_grid = left
         self.left: list[Path] = []
         self.notes: list[str] = []
-        self._search(data_dir)
+        self.seen = KnownRuns(data_dir)
+        self._finished = self.seen.finished(wanted) if left is None else {}
+        if not self._finished:
+            self._search(data_dir)
 
     def _search(self, directory: Path) -> None:
         """Takes up the runs of a directory, two levels deep."""
         if directory in self._searched:
             return
         self._searched.add(directory)
-        for run in known_runs(directory):
+        for run in self.seen.below(directory):
             if not self._is_left(run):
                 self._take_up(run)
 
@@ -142,7 +126,8 @@ class Directories:
             BadValue: its name makes no directory below the data directory.
         """
         check_name(spec.name)
-        self._search_outer(spec.name)
+        if not self._finished:
+            self._search_outer(spec.name)
         place = self._own_wish(spec) or self._where_it_was(spec) or self._new(spec, config)
         for fault in self._faults(place):
             problems.add(fault)
@@ -155,12 +140,12 @@ class Directories:
         if wish is None:
             return None
         run_dir = Path(wish).expanduser().absolute()
-        known = _read_known(run_dir)
+        known = self.seen.read(run_dir)
         is_own = known is not None and known.key == _key(spec) and not self._is_left(known)
         return _placed(run_dir, spec.name, known if is_own else None)
 
     def _where_it_was(self, spec: RunSpec) -> Place | None:
-        known = self._known.get(_key(spec))
+        known = self._finished.get(_key(spec)) or self._known.get(_key(spec))
         return None if known is None else _placed(known.run_dir, known.name, known)
 
     def _new(self, spec: RunSpec, config: Mapping[str, Any]) -> Place:
@@ -181,7 +166,7 @@ class Directories:
 
     def _came_late(self, run_dir: Path) -> bool:
         """Whether another launcher has made a directory since the search; its run is taken up."""
-        known = _read_known(run_dir)
+        known = self.seen.read(run_dir, again=True)
         if known is None or known.key in self._known or self._is_left(known):
             return False
         self._take_up(known)
@@ -222,28 +207,6 @@ def still_running(run_dir: Path) -> str:
     status = read_status(run_dir)
     where = f" (process {status.pid} on {status.host})" if status is not None else ""
     return f"{run_dir}: this run is still running{where}. Wait for it, or end it first."
-
-
-def known_runs(directory: Path) -> Iterator[KnownRun]:
-    """The runs one and two levels below a directory, in the order of their paths."""
-    for outer in _subdirectories(directory):
-        for run_dir in (outer, *_subdirectories(outer)):
-            known = _read_known(run_dir)
-            if known is not None:
-                yield known
-
-
-def _subdirectories(directory: Path) -> list[Path]:
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(directory / entry.name for entry in entries if entry.is_dir() and entry.name != TRASH)
-    except OSError:
-        return []
-
-
-def _read_known(run_dir: Path) -> KnownRun | None:
-    config = read_json(RunPaths(run_dir).config)
-    return KnownRun(run_dir, config) if isinstance(config, dict) and isinstance(config.get("run_id"), str) else None
 
 
 def _rank(run: KnownRun) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +12,10 @@ from dataclasses import replace
 from gridrl.errors import RunDirectoryInUse
 from gridrl.launch.backend import Ending
 from gridrl.launch.claiming import Claims, claiming
+from gridrl.launch.configuration import command_of
+from gridrl.launch.events import EventLog, Recorded, named
 from gridrl.launch.forks import forks_for
+from gridrl.launch.gridfile import note_grid
 from gridrl.launch.live import LiveProgress, attended
 from gridrl.launch.local import LocalBackend
 from gridrl.launch.order import Order, Plan, PlannedRun
@@ -22,6 +27,7 @@ from gridrl.launch.scheduler import Scheduler
 from gridrl.launch.turns import seeds_slowest
 from gridrl.log.record import read_status
 from gridrl.utils.console import say
+from gridrl.utils.files import GridPaths
 from gridrl.utils.settings import settings
 
 _PLANS = 10
@@ -86,20 +92,43 @@ def _carry_out(order: Order, plan: Plan, claims: Claims | None) -> GridResult:
         _wait_before_launch()
         announce_moved(plan.moved, move_away(plan.moved, order.data_dir))
         claims.renew(run.place.run_dir for run in pending)
+        note_grid(order, plan)
+        events = _begin_events(order, plan)
+        recorded = Recorded(events, pending, order.data_dir, progress)
         try:
             with forks_for(order.isolation, plan.num_cpu, order.limits.threads, pending) as forks:
                 backend = LocalBackend(forks)
-                scheduler = Scheduler(pending, plan.jobs, progress, order.limits, plan.slots, backend)
+                scheduler = Scheduler(pending, plan.jobs, recorded, order.limits, plan.slots, backend)
                 with attended(scheduler, progress):
                     scheduler.carry_out()
         except (KeyboardInterrupt, SystemExit):
+            events.write({"event": "interrupted"})
             summarise(_result(plan, pending, progress), order.data_dir)
             raise
         stopped_because = scheduler.stopped_because
+        _end_events(events, _result(plan, pending, progress), stopped_because)
+    else:
+        note_grid(order, plan)
     result = replace(_result(plan, pending, progress), stopped_because=stopped_because)
     if len(plan.runs) > 1 or not result.ok or not pending:
         summarise(result, order.data_dir)
     return result
+
+
+def _begin_events(order: Order, plan: Plan) -> EventLog:
+    """The event log of this launch, with what is known at its beginning."""
+    events = EventLog(GridPaths.of_grid(order.data_dir, order.grid).events(socket.gethostname(), os.getpid()))
+    counts = {"runs": len(plan.runs), "due": sum(run.is_due for run in plan.runs)}
+    launched = {"event": "launched", "command": command_of(order), **counts, "jobs": plan.jobs, "num_cpu": plan.num_cpu}
+    skipped = ({"event": "skipped", **named(run, order.data_dir)} for run in plan.runs if not run.is_due)
+    events.write(launched, *skipped)
+    return events
+
+
+def _end_events(events: EventLog, result: GridResult, stopped_because: str | None) -> None:
+    if stopped_because:
+        events.write({"event": "stopped", "message": stopped_because})
+    events.write({"event": "finished", "counts": result.counts()})
 
 
 def _wait_before_launch() -> None:

@@ -13,7 +13,7 @@ from gridrl.launch.execution import execute
 from gridrl.launch.order import Order, data_directory
 from gridrl.launch.report import one_line
 from gridrl.launch.result import RunResult
-from gridrl.launch.variants import SEED, own_copy
+from gridrl.launch.variants import SEED, Parameter, own_copy
 from gridrl.utils.console import colorize, say
 from gridrl.utils.files import RunPaths, log_tail
 from gridrl.utils.serialization import convert_json
@@ -59,6 +59,7 @@ def call_experiment(
         data_dir=data_directory(data_dir),
         num_cpu=num_cpu,
         datestamp=datestamp,
+        keys=tuple(Parameter(key, (value,)) for key, value in variant.items()),
     )
     result = execute(order, lambda: _introduce(exp_name, variant))[0]
     if not result.ok:

@@ -234,6 +234,7 @@ class ExperimentGrid:
             resume=Resume(only_failed, force, fresh),
             limits=Limits(retries, timeout, fail_fast, max_failures, threads, affinity, gpus_per_run, max_memory),
             isolation=isolation,
+            keys=tuple(self._parameters),
         )
         return execute(order, self.print)
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from gridrl.errors import BadValue
 from gridrl.launch.directories import Place
+from gridrl.launch.known import KnownRun
 from gridrl.launch.limits import Limits
 from gridrl.launch.payload import Payload
 from gridrl.launch.resuming import USUAL, Resume
 from gridrl.launch.slots import Slots
 from gridrl.launch.spec import RunSpec, has_grown
-from gridrl.launch.variants import SEED
+from gridrl.launch.variants import SEED, Parameter
 from gridrl.log.record import derived_state
 from gridrl.utils.files import RunPaths
 from gridrl.utils.settings import settings
@@ -45,6 +46,7 @@ class Order:
         resume: what is wanted of runs that are known already.
         limits: what runs get, and what is done about those that fail or take too long.
         isolation: one of `ISOLATIONS`.
+        keys: what spans the variants.
     """
 
     grid: str
@@ -62,6 +64,7 @@ class Order:
     resume: Resume = USUAL
     limits: Limits = field(default_factory=Limits)
     isolation: str = "auto"
+    keys: Sequence[Parameter] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +149,7 @@ class Plan:
         slots: what they get.
         notes: what the user should know before they start.
         moved: the old run directories that make room for them.
+        known: the runs that there were, as far as they have been looked at.
     """
 
     runs: list[PlannedRun]
@@ -154,6 +158,7 @@ class Plan:
     slots: Slots
     notes: list[str] = field(default_factory=list)
     moved: list[Path] = field(default_factory=list)
+    known: list[KnownRun] = field(default_factory=list)
 
 
 def data_directory(data_dir: str | Path | None) -> Path:

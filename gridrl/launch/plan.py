@@ -27,7 +27,8 @@ def make_plan(order: Order) -> Plan:
     num_cpu, jobs, slots = check_resources(order)
     checked = check_runs(order)
     specs = _specified(order, checked, num_cpu)
-    directories = Directories(order.data_dir, order.datestamp, dry_run=order.dry_run, left=_left(order))
+    wanted = [(spec.grid, spec.run_id) for spec in specs]
+    directories = Directories(order.data_dir, order.datestamp, dry_run=order.dry_run, left=_left(order), wanted=wanted)
     problems = Problems()
     runs = []
     for spec, run in zip(specs, checked, strict=True):
@@ -42,7 +43,8 @@ def make_plan(order: Order) -> Plan:
         check_mpi(num_cpu)
         check_data_dir(order.data_dir)
     moved = [*directories.left, *(run.place.run_dir for run in runs if run.is_repeated)]
-    return Plan(runs, num_cpu, jobs, slots, [*_fewer(order, jobs), *directories.notes], moved)
+    notes = [*_fewer(order, jobs), *directories.notes]
+    return Plan(runs, num_cpu, jobs, slots, notes, moved, list(directories.seen))
 
 
 def _fewer(order: Order, jobs: int) -> list[str]:

@@ -103,6 +103,10 @@ class Progress:
         count = f"[{self._ended}/{len(self._runs)}]"
         return f"{ending.state:7} {label(self._runs[index])} {count} after {_seconds(elapsed_s)}{error}"
 
+    def retried(self, index: int, ending: Ending, message: str) -> None:
+        """See `Watcher.retried`."""
+        self.told(message)
+
     def told(self, message: str) -> None:
         """See `Watcher.told`."""
         warn_line(one_line(message))

@@ -214,7 +214,8 @@ class Scheduler:
             return False
         self._failed_before[index] += 1
         tries = f"try {self._failed_before[index] + 1} of {self._limits.retries + 1}"
-        self._watcher.told(f"{label(self._runs[index])} {told(ending)}; to be started again ({tries})")
+        message = f"{label(self._runs[index])} {told(ending)}; to be started again ({tries})"
+        self._watcher.retried(index, ending, message)
         self._waiting.append(index)
         return True
 

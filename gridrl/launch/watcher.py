@@ -16,6 +16,9 @@ class Watcher(Protocol):
     def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
         """A run has ended for good, or could not be started."""
 
+    def retried(self, index: int, ending: Ending, message: str) -> None:
+        """An attempt of a run has ended like this, and the run is to be started again; the message says so."""
+
     def told(self, message: str) -> None:
         """Something else that the user should know at once."""
 
@@ -27,6 +30,9 @@ class Nobody:
         return
 
     def ended(self, index: int, ending: Ending, elapsed_s: float) -> None:
+        return
+
+    def retried(self, index: int, ending: Ending, message: str) -> None:
         return
 
     def told(self, message: str) -> None:

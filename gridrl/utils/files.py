@@ -104,6 +104,9 @@ class RunPaths:
         return self.root / "tensorboard"
 
 
+_GRIDS = ".gridrl"
+
+
 @dataclass(frozen=True)
 class GridPaths:
     """Every file name of what a grid keeps beside its runs.
@@ -117,7 +120,22 @@ class GridPaths:
     @classmethod
     def of_grid(cls, data_dir: Path, grid: str) -> GridPaths:
         """The files of the grid of this name."""
-        return cls(data_dir / ".gridrl" / (cut_name(quote(grid, safe=" ")) or "_"))
+        return cls(data_dir / _GRIDS / (cut_name(quote(grid, safe=" ")) or "_"))
+
+    @classmethod
+    def of_run(cls, run_dir: Path, grid: str) -> GridPaths | None:
+        """The files of the grid of this name that a run belongs to; None where no directory above it has them."""
+        found = (cls.of_grid(place, grid) for place in run_dir.absolute().parents if (place / _GRIDS).is_dir())
+        return next((paths for paths in found if paths.root.is_dir()), None)
+
+    @property
+    def grid(self) -> Path:
+        """What the grid is, and where its runs are; made from the runs' own files where it is missing."""
+        return self.root / "grid.json"
+
+    def events(self, host: str, pid: int) -> Path:
+        """What a launcher did, one line each."""
+        return self.root / f"events-{host}-{pid}.jsonl"
 
     def beat(self, host: str, pid: int) -> Path:
         """Where a launcher counts while it lives."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gridrl.errors import BadValue, GridError, Problems
 from gridrl.launch import directories
-from gridrl.launch.directories import Directories, Place, check_data_dir, known_runs
+from gridrl.launch.directories import Directories, Place, check_data_dir
+from gridrl.launch.known import KnownRuns
 from gridrl.launch.order import Order
 from gridrl.launch.plan import make_plan
 
@@ -98,8 +99,8 @@ def test_other_peoples_json_is_no_run(data_dir: Path) -> None:
         (data_dir / name).mkdir(parents=True)
         (data_dir / name / "config.json").write_text(text)
     (data_dir / "file").write_text("")
-    assert [run.run_dir.name for run in known_runs(data_dir)] == ["e"]
-    assert list(known_runs(data_dir / "nowhere")) == []
+    assert [run.run_dir.name for run in KnownRuns(data_dir).below(data_dir)] == ["e"]
+    assert list(KnownRuns(data_dir).below(data_dir / "nowhere")) == []
     assert places(order(data_dir, ("g", {"lr": 1})))[0].run_dir == data_dir / "g" / "g_s0"
 
 
