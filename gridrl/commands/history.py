@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gridrl.launch.events import read_events
-from gridrl.launch.overview import one_line
 from gridrl.launch.result import told_counts
 from gridrl.utils.files import GridPaths, RunPaths, read_json
+from gridrl.utils.texts import one_line
 
 _DETAILS = {
     "state": "{}",
