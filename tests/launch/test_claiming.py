@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from gridrl.errors import BackendError, RunDirectoryInUse
-from gridrl.launch import claiming, directories
+from gridrl.launch import claiming
 from gridrl.launch.claiming import Claims
+from gridrl.launch.known import KnownRuns
 from gridrl.log.claims import Owner, latest_claim, take_claim
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.utils.files import GridPaths
@@ -113,13 +114,19 @@ def a_living_one() -> Owner:
     return replace(Owner.this_process(), pid=identity.pid, pid_start=identity.started)
 
 
+def search_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The launcher finds no run, by the index or otherwise, until it looks into a directory that it wants to make."""
+    monkeypatch.setattr(KnownRuns, "below", lambda self, directory: iter(()))
+    monkeypatch.setattr(KnownRuns, "finished", lambda self, wanted: {})
+
+
 @pytest.mark.parametrize("state", ["queued", "running", "done"])
 def test_directories_that_are_made_while_another_launcher_looks_are_its_own(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     """The search comes before the first one makes its directories, the look into them behind it."""
     (first,) = run(recorder(), data_dir)
-    monkeypatch.setattr(directories, "known_runs", lambda directory: iter(()))
+    search_too_early(monkeypatch)
     if state == "done":
         assert run(recorder(), data_dir)[0].skipped
         return
@@ -134,7 +141,7 @@ def test_a_directory_that_another_grid_makes_meanwhile_is_not_taken(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (first,) = run(recorder(), data_dir, keys={"lr": 1})
-    monkeypatch.setattr(directories, "known_runs", lambda directory: iter(()))
+    search_too_early(monkeypatch)
     (second,) = run(recorder(), data_dir, keys={"lr": 2})
     assert second.ok
     assert second.run_dir != first.run_dir
