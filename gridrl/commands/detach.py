@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from gridrl.errors import BadValue
-from gridrl.launch.launchers import LOG_VARIABLE
 from gridrl.launch.live import FOLLOWER, Interruptible, LiveProgress
 from gridrl.launch.result import count_of
+from gridrl.log.launchers import LOG_VARIABLE
 from gridrl.utils.console import say
 
 LOGS = "launcher-logs"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from gridrl.commands.history import history
 from gridrl.commands.parser import CommandParser
 from gridrl.errors import BadValue
-from gridrl.launch.launchers import launchers_of
 from gridrl.launch.overview import Line, counts_line, table_lines
+from gridrl.log.claims import launchers_of
 from gridrl.log.standing import OVER, RunSeen, Standing
 from gridrl.results.reader import find_run_dirs
 from gridrl.utils.console import console, is_terminal, say
@@ -92,7 +92,7 @@ def _counts(standings: Sequence[Standing]) -> list[Line]:
     unfinished = [standing.run_dir for standing in standings if standing.state in ("running", "queued")]
     launchers = launchers_of(unfinished)
     lines += [(f"Launcher: {launcher}.", None) for launcher in launchers]
-    if unfinished and launchers and not any(launcher.may_live for launcher in launchers):
+    if unfinished and all(launcher.is_gone for launcher in launchers):
         lines.append(("No launcher is left: the command that started the grid goes on with it.", "yellow"))
     return lines
 
@@ -143,8 +143,7 @@ def _goes_on(standings: Sequence[Standing]) -> bool:
     if any(standing.state == "running" for standing in standings):
         return True
     waiting = [standing.run_dir for standing in standings if standing.state == "queued"]
-    launchers = launchers_of(waiting)
-    return bool(waiting) and (not launchers or any(launcher.may_live for launcher in launchers))
+    return any(not launcher.is_gone for launcher in launchers_of(waiting))
 
 
 def _screen(standings: Sequence[Standing]) -> Text:

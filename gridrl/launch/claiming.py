@@ -7,12 +7,23 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from gridrl.errors import BackendError, DiskFull, RunDirectoryInUse
-from gridrl.log.claims import Claim, Owner, StillStanding, follow_claim, forget_claim, latest_claim, take_claim
+from gridrl.launch.door import Door
+from gridrl.log.claims import (
+    Claim,
+    StillStanding,
+    follow_claim,
+    forget_claim,
+    latest_claim,
+    launchers_of,
+    take_claim,
+)
 from gridrl.log.disk import told_when_full
 from gridrl.log.heartbeat import LOST_AFTER_S, file_beating, read_beat
+from gridrl.log.launchers import Launcher
 from gridrl.log.record import read_status
 from gridrl.utils.files import GridPaths, RunPaths
 from gridrl.utils.processes import ProcessIdentity, end_tree
@@ -34,24 +45,37 @@ class Claims:
         owner: the launcher.
         lost_after_s: for so many seconds the counter of a launcher on another host must stand still before its runs
             are taken over.
+        door: where it can be asked to stop.
+
+    Attributes:
+        door: the same.
     """
 
-    def __init__(self, paths: GridPaths, owner: Owner, lost_after_s: float = LOST_AFTER_S) -> None:
+    def __init__(
+        self, paths: GridPaths, owner: Launcher, lost_after_s: float = LOST_AFTER_S, door: Door | None = None
+    ) -> None:
+        self.door = door or Door()
         self._owner = owner
         self._lost_after_s = lost_after_s
         self._standing = StillStanding(paths.seen(socket.gethostname()))
         self._held: dict[Path, Claim] = {}
 
-    def take(self, run_dirs: Iterable[Path]) -> None:
+    def take(self, run_dirs: Iterable[Path], num_started: int | None = None) -> None:
         """Claims runs: all of them, or none.
 
         What a launcher that has gone has left running is ended first.
+
+        Args:
+            run_dirs: their directories.
+            num_started: how many runs the launcher is to start, told in the claims; None: as many as before.
 
         Raises:
             RunDirectoryInUse: another launcher has some of them; it is named.
             DiskFull: no room.
             BackendError: a run directory cannot be made.
         """
+        if num_started is not None:
+            self._owner = replace(self._owner, runs=num_started)
         wanted = sorted(set(run_dirs) - self._held.keys())
         self._refuse_if_held({run_dir: latest_claim(run_dir) for run_dir in wanted})
         before = set(self._held)
@@ -77,24 +101,24 @@ class Claims:
         raise RunDirectoryInUse(f"{run_dir}: other launchers take this run again and again.")
 
     def _refuse_if_held(self, found: Mapping[Path, Claim | None]) -> None:
-        holders: dict[Owner, list[Path]] = {}
+        holders: dict[Launcher, list[Path]] = {}
         for run_dir, claim in found.items():
             if claim is not None and claim.owner is not None and not self._is_free(claim, claim.owner):
                 holders.setdefault(claim.owner, []).append(run_dir)
         if holders:
             raise RunDirectoryInUse("\n".join(self._told(owner, dirs) for owner, dirs in holders.items()))
 
-    def _is_free(self, claim: Claim, owner: Owner) -> bool:
+    def _is_free(self, claim: Claim, owner: Launcher) -> bool:
         if claim.is_released or owner.is_gone:
             return True
         return not owner.is_here and self._stood_s(owner) >= self._lost_after_s
 
-    def _stood_s(self, owner: Owner) -> float:
+    def _stood_s(self, owner: Launcher) -> float:
         """For how long a launcher of another host has shown no sign of life, as far as this host has seen."""
         counter = read_beat(Path(owner.beat)) if owner.beat else None
         return self._standing.stood_s(f"{owner.host} {owner.pid} {owner.since}", counter)
 
-    def _told(self, owner: Owner, run_dirs: list[Path]) -> str:
+    def _told(self, owner: Launcher, run_dirs: list[Path]) -> str:
         shown = ", ".join(map(str, run_dirs[:_MOST_TOLD])) + (", ..." if len(run_dirs) > _MOST_TOLD else "")
         told = f"Another launcher has {len(run_dirs)} of these runs: {owner}. It has {shown}. "
         if owner.is_here:
@@ -126,12 +150,12 @@ def claiming(data_dir: Path, grid: str, lost_after_s: float = LOST_AFTER_S) -> I
         BackendError: the data directory cannot be written.
     """
     paths = GridPaths.of_grid(data_dir, grid)
-    owner = Owner.this_process()
-    beat = paths.beat(owner.host, owner.pid)
+    beat = paths.beat(socket.gethostname(), os.getpid())
     with contextlib.ExitStack() as stack:
         with _told(paths.root):
             stack.enter_context(file_beating(beat))
-        claims = Claims(paths, Owner.this_process(beat), lost_after_s)
+        door = stack.enter_context(Door())
+        claims = Claims(paths, Launcher.this_process(beat, door.path), lost_after_s, door)
         stack.callback(claims.release)
         yield claims
 
@@ -149,8 +173,7 @@ def _told(directory: Path) -> Iterator[None]:
 
 def is_claimed(run_dir: Path) -> bool:
     """Whether a launcher has a run, living or not: `Claims.take` finds out, and names it or takes its place."""
-    claim = latest_claim(run_dir)
-    return claim is not None and claim.owner is not None and not claim.is_released
+    return bool(launchers_of([run_dir]))
 
 
 def _is_left_behind(claim: Claim) -> bool:

@@ -71,7 +71,7 @@ def _claimed(order: Order, plan: Plan) -> Iterator[tuple[Plan, Claims | None]]:
     with claiming(order.data_dir, order.grid) as claims:
         for _ in range(_PLANS):
             due = [run for run in plan.runs if run.is_due]
-            claims.take([*(run.place.run_dir for run in due), *plan.moved])
+            claims.take([*(run.place.run_dir for run in due), *plan.moved], len(due))
             if not any(run.has_changed for run in due if run.place.run_dir not in plan.moved):
                 break
             claims.release()
@@ -99,7 +99,7 @@ def _carry_out(order: Order, plan: Plan, claims: Claims | None) -> GridResult:
             with forks_for(order.isolation, plan.num_cpu, order.limits.threads, pending) as forks:
                 backend = LocalBackend(forks)
                 scheduler = Scheduler(pending, plan.jobs, recorded, order.limits, plan.slots, backend)
-                with attended(scheduler, progress):
+                with attended(scheduler, progress, claims.door):
                     scheduler.carry_out()
         except (KeyboardInterrupt, SystemExit):
             events.write({"event": "interrupted"})

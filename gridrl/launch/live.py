@@ -156,9 +156,7 @@ def _is_main_thread() -> bool:
 
 
 class Interruptible(Protocol):
-    """What can be stopped while it goes, and notes where this can be asked for."""
-
-    door: str
+    """What can be stopped while it goes."""
 
     def interrupt(self) -> None:
         """Does what a Ctrl-C does, from any thread."""
@@ -169,10 +167,10 @@ FOLLOWER: ContextVar[Callable[[Interruptible, LiveProgress], None] | None] = Con
 
 
 @contextlib.contextmanager
-def attended(scheduler: Interruptible, progress: LiveProgress) -> Iterator[None]:
-    """While the block runs, its progress is shown, and `stop` finds a door."""
-    with Door(scheduler.interrupt) as door, progress:
-        scheduler.door = door.path
+def attended(scheduler: Interruptible, progress: LiveProgress, door: Door) -> Iterator[None]:
+    """While the block runs, its progress is shown; whoever knocks at the door interrupts the scheduler."""
+    door.lead_to(scheduler.interrupt)
+    with progress:
         if (follow := FOLLOWER.get()) is not None:
             follow(scheduler, progress)
         yield

@@ -16,7 +16,6 @@ from gridrl.launch.attempt import Attempt
 from gridrl.launch.backend import Backend, Ending, Handle, Resources
 from gridrl.launch.configuration import queue_run
 from gridrl.launch.guard import Guard
-from gridrl.launch.launchers import Launcher, note_launcher
 from gridrl.launch.limits import Failures, Limits, told
 from gridrl.launch.local import LocalBackend
 from gridrl.launch.mailbox import Mailbox
@@ -72,7 +71,6 @@ class Scheduler:
 
     Attributes:
         stopped_because: why runs were not started that could have been, None where there are none.
-        door: where others can ask for `interrupt`, see `gridrl.launch.door`; it is noted in the run directories.
     """
 
     def __init__(
@@ -85,7 +83,6 @@ class Scheduler:
         backend: Backend | None = None,
     ) -> None:
         self.stopped_because: str | None = None
-        self.door = ""
         self._runs = runs
         self._admission = Admission(jobs, slots)
         self._next_look: float | None = None  # at the memory of runs
@@ -113,10 +110,8 @@ class Scheduler:
             KeyboardInterrupt: Ctrl-C; the running ones have been ended and recorded as killed. A second one kills them.
             SystemExit: the launcher got a SIGTERM or SIGHUP, likewise.
         """
-        launcher = Launcher.this_process(len(self._runs), self.door)
         for run in self._runs:
             _queue(run)
-            note_launcher(run.paths, launcher)
         closing = contextlib.closing
         with closing(self._events), self._events.hearing_signals(), closing(Guard()) as self._guard:
             try:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gridrl.launch.door import ask_to_stop
-from gridrl.launch.launchers import Launcher, launchers_of
 from gridrl.launch.result import count_of
+from gridrl.log.claims import launchers_of
+from gridrl.log.launchers import Launcher
 from gridrl.log.record import Status, derived_state, read_status, write_status
 from gridrl.utils.processes import ProcessIdentity, boot_id, end_tree
 
@@ -48,28 +49,30 @@ def stop(run_dirs: Sequence[Path], grace_s: float, say: Callable[[str], None]) -
     unfinished = [run_dir for run_dir in run_dirs if derived_state(run_dir) in ("running", "queued")]
     known = launchers_of(run_dirs)
     for launcher in launchers_of(unfinished):
-        _stop_launcher(launcher, len(known[launcher]), grace_s, stopped, say)
+        _stop_launcher(launcher, known[launcher], grace_s, stopped, say)
     _stop_runs([run_dir for run_dir in unfinished if derived_state(run_dir) == "running"], grace_s, stopped, say)
     stopped.waiting = sum(derived_state(run_dir) == "queued" for run_dir in unfinished)
     return stopped
 
 
 def _stop_launcher(
-    launcher: Launcher, num_known: int, grace_s: float, stopped: Stopped, say: Callable[[str], None]
+    launcher: Launcher, run_dirs: Sequence[Path], grace_s: float, stopped: Stopped, say: Callable[[str], None]
 ) -> None:
-    if not launcher.is_alive:
-        if launcher.may_live:
-            stopped.left.append(f"launcher {launcher}: give the same command on that machine")
+    """Ends a launcher that has these runs, unless it has others too."""
+    if launcher.is_gone:
         return
-    if num_known < launcher.runs:
-        others = count_of(launcher.runs - num_known, "other run")
+    if not launcher.is_here:
+        stopped.left.append(f"launcher {launcher}: give the same command on that machine")
+        return
+    if len(run_dirs) < launcher.runs:
+        others = count_of(launcher.runs - len(run_dirs), "other run")
         say(f"Launcher {launcher.pid} has {others} and goes on with them; it may start what waits here.")
         return
     say(f"Launcher {launcher.pid} is asked to stop, as by a Ctrl-C.")
     for wait_s in (grace_s, _PATIENCE_S):  # asked a second time, it kills what is still there
-        if not _ask(launcher) or _is_gone(launcher, wait_s):
+        if not _ask(launcher) or _lets_go(launcher, run_dirs, wait_s):
             break
-    if _is_gone(launcher, 0.0):
+    if _lets_go(launcher, run_dirs, 0.0):
         stopped.ended.append(f"launcher {launcher.pid}")
     else:
         stopped.left.append(f"launcher {launcher}: it does not answer; its runs are ended one by one")
@@ -84,10 +87,13 @@ def _ask(launcher: Launcher) -> bool:
     return False
 
 
-def _is_gone(launcher: Launcher, timeout_s: float) -> bool:
-    """Waits for a launcher's end, so long at most; gives whether it has come."""
+def _lets_go(launcher: Launcher, run_dirs: Sequence[Path], timeout_s: float) -> bool:
+    """Waits until a launcher has ended or has let go of its runs, so long at most; gives whether it has.
+
+    One that lives on, such as a notebook, launches nothing any more once it has let go.
+    """
     deadline = time.monotonic() + timeout_s
-    while launcher.is_alive:
+    while not launcher.is_gone and any(launcher in launchers_of([run_dir]) for run_dir in run_dirs):
         if time.monotonic() > deadline:
             return False
         time.sleep(_LOOK_S)
@@ -149,4 +155,4 @@ def _end_run(run_dir: Path, status: Status, grace_s: float, stopped: Stopped) ->
 
 
 def _is_launched(run_dir: Path) -> bool:
-    return any(launcher.is_alive for launcher in launchers_of([run_dir]))
+    return any(launcher.is_here and not launcher.is_gone for launcher in launchers_of([run_dir]))

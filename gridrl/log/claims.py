@@ -8,68 +8,23 @@ try, and nobody ever sees a claim without an owner. No locks, so that a shared f
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import os
 import re
 import secrets
 import shutil
-import socket
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gridrl.errors import RunDirectoryInUse
+from gridrl.log.launchers import Launcher, read_launcher, write_launcher
 from gridrl.utils.files import RunPaths, read_json, write_json
-from gridrl.utils.processes import ProcessIdentity, boot_id, process_identity
 
 CLAIM_NAME = re.compile(r"claim\.(\d+)")
 
-_OWNER, _RELEASED = "owner.json", "released"
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A launcher that has claimed runs.
-
-    Attributes:
-        host, boot_id, pid, pid_start: its process, see `gridrl.utils.processes`.
-        since: when it claimed them, seconds since the epoch.
-        beat: the file in which it counts while it lives; empty where it does not.
-    """
-
-    host: str
-    boot_id: str
-    pid: int
-    pid_start: float
-    since: float
-    beat: str = ""
-
-    @classmethod
-    def this_process(cls, beat: Path | None = None) -> Owner:
-        """This process, as of now."""
-        identity = process_identity()
-        started = 0.0 if identity is None else identity.started
-        return cls(socket.gethostname(), boot_id(), os.getpid(), started, time.time(), str(beat or ""))
-
-    @property
-    def is_here(self) -> bool:
-        """Whether this machine can tell whether it lives."""
-        return self.boot_id == boot_id()
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether it is certainly gone: its process here, or the boot of this machine that it ran in."""
-        if self.is_here:
-            return not ProcessIdentity(self.pid, self.pid_start, self.boot_id).is_alive()
-        # Behind the slash is the pid namespace: another one of the same boot may hold the process.
-        rebooted = self.boot_id.partition("/")[0] != boot_id().partition("/")[0]
-        return rebooted and self.host == socket.gethostname()
-
-    def __str__(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"process {self.pid} on {self.host} (since {since})"
+_OWNER, _RELEASED = "launcher.json", "released"
 
 
 @dataclass(frozen=True)
@@ -84,7 +39,7 @@ class Claim:
 
     run_dir: Path
     number: int
-    owner: Owner | None
+    owner: Launcher | None
 
     @property
     def path(self) -> Path:
@@ -112,10 +67,20 @@ def latest_claim(run_dir: Path) -> Claim | None:
     if not numbers:
         return None
     path = RunPaths(run_dir).claim(numbers[-1])
-    return Claim(run_dir, numbers[-1], _read_owner(path))
+    return Claim(run_dir, numbers[-1], read_launcher(path / _OWNER))
 
 
-def take_claim(run_dir: Path, owner: Owner, before: Claim | None) -> Claim | None:
+def launchers_of(run_dirs: Iterable[Path]) -> dict[Launcher, list[Path]]:
+    """Who has some runs, each with those of them that it has; what its launcher has let go of is nobody's."""
+    found: dict[Launcher, list[Path]] = {}
+    for run_dir in run_dirs:
+        claim = latest_claim(run_dir)
+        if claim is not None and claim.owner is not None and not claim.is_released:
+            found.setdefault(claim.owner, []).append(run_dir)
+    return found
+
+
+def take_claim(run_dir: Path, owner: Launcher, before: Claim | None) -> Claim | None:
     """Claims a run; None where somebody else was faster.
 
     Args:
@@ -132,7 +97,9 @@ def take_claim(run_dir: Path, owner: Owner, before: Claim | None) -> Claim | Non
     aside = run_dir / f".claim.{secrets.token_hex(4)}.tmp"
     aside.mkdir(parents=True)
     try:
-        (aside / _OWNER).write_text(_as_json(owner), encoding="utf-8")
+        # Nothing is forced to the disk: a claim speaks of a living process, and none outlives its machine. What a power
+        # cut takes of it, or leaves empty, was the claim of a launcher that has gone.
+        write_launcher(aside / _OWNER, owner)
         os.rename(aside, claim.path)
     except OSError:
         shutil.rmtree(aside, ignore_errors=True)
@@ -149,24 +116,12 @@ def take_claim(run_dir: Path, owner: Owner, before: Claim | None) -> Claim | Non
     return claim
 
 
-def _as_json(owner: Owner) -> str:
-    return json.dumps(dataclasses.asdict(owner), indent=4)
-
-
 def _numbers(run_dir: Path) -> list[int]:
     try:
         names = os.listdir(run_dir)
     except OSError:
         return []
     return sorted(int(match[1]) for name in names if (match := CLAIM_NAME.fullmatch(name)))
-
-
-def _read_owner(path: Path) -> Owner | None:
-    found: Any = read_json(path / _OWNER)
-    try:
-        return Owner(**{field.name: found[field.name] for field in dataclasses.fields(Owner)})
-    except (KeyError, TypeError):
-        return None
 
 
 _held: dict[Path, Claim] = {}

@@ -38,11 +38,6 @@ class RunPaths:
         return self.root / "status.json"
 
     @property
-    def launcher(self) -> Path:
-        """Who has queued the run: the process that starts it and waits for it."""
-        return self.root / "launcher.json"
-
-    @property
     def payload(self) -> Path:
         """The pickled thunk with its arguments."""
         return self.root / "payload.pkl"

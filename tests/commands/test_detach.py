@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gridrl.launch.launchers import Launcher, read_launcher
+from gridrl.log.claims import launchers_of
+from gridrl.log.launchers import Launcher
 from gridrl.run import main
 
 TRAIN = """
@@ -48,8 +49,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def launcher_of(run_dir: Path) -> Launcher:
-    launcher = read_launcher(run_dir)
-    assert launcher is not None
+    (launcher,) = launchers_of([run_dir])
     return launcher
 
 
@@ -85,7 +85,7 @@ def test_a_launcher_outlives_its_terminal(folder: Path, capsys: pytest.CaptureFi
     assert f"2 runs in the background, launched by process {launcher.pid}." in told
     assert "python -m gridrl.run status data --watch" in told
     time.sleep(0.5)
-    assert launcher.is_alive
+    assert not launcher.is_gone
     assert os.getsid(launcher.pid) == launcher.pid
     (folder / "go").touch()
     assert main(["status", str(folder / "data"), "--watch", "--every", "0.1"]) == 0
@@ -101,7 +101,7 @@ def test_a_detached_launcher_can_be_stopped(folder: Path) -> None:
     launcher = launcher_of(run_dir(folder, 1))
     wait_for(lambda: all((run_dir(folder, lr) / "up").exists() for lr in (1, 2)))
     assert main(["stop", str(folder / "data")]) == 0
-    assert not launcher.is_alive
+    wait_for(lambda: launcher.is_gone)
     assert "2 killed." in Path(launcher.log).read_text()
 
 

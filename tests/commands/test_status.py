@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from gridrl.launch.launchers import Launcher, note_launcher
+from gridrl.log.launchers import Launcher
 from gridrl.log.record import Status, write_status
 from gridrl.run import main
-from gridrl.utils.files import RunPaths
 from gridrl.utils.processes import boot_id
-from tests.commands.made_runs import GONE, make_run
+from tests.commands.made_runs import GONE, claimed_by, make_run
 
 DONE = Status("done", started=1000.0, ended=1060.0, peak_memory_mb=200.0)
 FAILED = Status("failed", started=1000.0, ended=1001.5, error="ValueError: nan")
 ELSEWHERE = Status("running", host="far", boot_id="another", pid=1, pid_start=1.0, started=time.time())
+
+
+NOBODY = "No launcher is left: the command that started the grid goes on with it."
 
 
 def status(*words: str) -> int:
@@ -37,6 +39,7 @@ def test_every_run_below_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[
         "a s10  done      9/9  0:01:00      4  200 MB",
         "b s0   queued    0/9",
         "3 runs: 1 done, 1 failed, 1 queued.",
+        NOBODY,
     ]
 
 
@@ -66,19 +69,29 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_the_launcher_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    paths = RunPaths(make_run(tmp_path, "a", 0, Status("queued")))
-    launcher = Launcher.this_process(1)
-    note_launcher(paths, launcher)
+    run_dir = make_run(tmp_path, "a", 0, Status("queued"))
+    launcher = Launcher.this_process()
+    claimed_by(launcher, run_dir)
     status(str(tmp_path))
-    assert f"Launcher: process {launcher.pid} on {launcher.host} (alive)." in capsys.readouterr().out
-    note_launcher(paths, replace(launcher, pid_start=1.0, log="/x/log"))
+    out = capsys.readouterr().out
+    assert f"Launcher: process {launcher.pid} on {launcher.host} (alive, since " in out
+    assert NOBODY not in out
+    claimed_by(replace(launcher, pid_start=1.0, log="/x/log"), run_dir)
     assert status(str(tmp_path)) == 3
     out = capsys.readouterr().out
-    assert f"Launcher: process {launcher.pid} on {launcher.host} (gone), log /x/log." in out
-    assert "No launcher is left: the command that started the grid goes on with it." in out
-    note_launcher(paths, replace(launcher, boot_id="another", host="far"))
+    assert f"Launcher: process {launcher.pid} on {launcher.host} (gone, since " in out
+    assert "), log /x/log." in out
+    assert NOBODY in out
+    claimed_by(replace(launcher, boot_id="another", host="far"), run_dir)
     status(str(tmp_path))
-    assert "on far (cannot be seen from here)." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "on far (cannot be seen from here, since " in out
+    assert NOBODY not in out
+    claimed_by(launcher, run_dir).release()
+    status(str(tmp_path))
+    out = capsys.readouterr().out
+    assert "Launcher:" not in out
+    assert NOBODY in out
 
 
 def test_a_wrong_directory_is_told_with_a_near_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,8 +124,7 @@ def test_watching_ends_when_all_is_over(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_watching_does_not_wait_for_a_launcher_that_is_gone(tmp_path: Path) -> None:
-    paths = RunPaths(make_run(tmp_path, "a", 0, Status("queued")))
-    note_launcher(paths, replace(Launcher.this_process(1), pid_start=1.0))
+    claimed_by(replace(Launcher.this_process(), pid_start=1.0), make_run(tmp_path, "a", 0, Status("queued")))
     assert status(str(tmp_path), "--watch") == 3
 
 

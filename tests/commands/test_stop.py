@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from gridrl.launch.launchers import Launcher, note_launcher
+from gridrl.log.launchers import Launcher
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.run import main
-from gridrl.utils.files import RunPaths
 from gridrl.utils.processes import boot_id, process_identity
-from tests.commands.made_runs import GONE, make_run
+from tests.commands.made_runs import GONE, claimed_by, make_run
 
 TRAIN = """
 import time
@@ -150,11 +149,8 @@ def test_a_process_that_launched_once_and_goes_on_is_not_touched(
 ) -> None:
     identity = process_identity(sleeper.pid)
     assert identity is not None
-    paths = RunPaths(make_run(tmp_path, "a", 0, Status("queued")))
-    was = replace(
-        Launcher.this_process(1), pid=sleeper.pid, pid_start=identity.started, door=str(tmp_path / "closed" / "door")
-    )
-    note_launcher(paths, was)
+    was = replace(Launcher.this_process(), pid=sleeper.pid, pid_start=identity.started)
+    claimed_by(was, make_run(tmp_path, "a", 0, Status("queued"))).release()
     assert main(["stop", str(tmp_path)]) == 0
     assert sleeper.poll() is None
 
@@ -162,18 +158,19 @@ def test_a_process_that_launched_once_and_goes_on_is_not_touched(
 def test_a_launcher_without_a_door_gets_a_signal(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     identity = process_identity(sleeper.pid)
     assert identity is not None
-    paths = RunPaths(make_run(tmp_path, "a", 0, Status("queued")))
-    note_launcher(paths, replace(Launcher.this_process(1), pid=sleeper.pid, pid_start=identity.started))
+    launcher = replace(Launcher.this_process(), pid=sleeper.pid, pid_start=identity.started)
+    claimed_by(launcher, make_run(tmp_path, "a", 0, Status("queued")))
     assert main(["stop", str(tmp_path)]) == 0
     assert sleeper.wait(timeout=10) == -signal.SIGTERM
 
 
 def test_what_runs_elsewhere_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     far = make_run(tmp_path, "a", 0, Status("running", host="far", boot_id="another", pid=1, pid_start=1.0))
-    note_launcher(RunPaths(far), replace(Launcher.this_process(1), host="far", boot_id="another"))
+    claimed_by(replace(Launcher.this_process(), host="far", boot_id="another"), far)
     assert main(["stop", str(tmp_path)]) == 1
     err = capsys.readouterr().err
-    assert "on far (cannot be seen from here): give the same command on that machine." in err
+    assert " on far (cannot be seen from here, since " in err
+    assert "): give the same command on that machine." in err
     assert f"{far}: runs on far: give the same command on that machine." in err
 
 

@@ -21,7 +21,8 @@ from gridrl.errors import BackendError, RunDirectoryInUse
 from gridrl.launch import claiming
 from gridrl.launch.claiming import Claims
 from gridrl.launch.known import KnownRuns
-from gridrl.log.claims import Owner, latest_claim, take_claim
+from gridrl.log.claims import latest_claim, take_claim
+from gridrl.log.launchers import Launcher
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.utils.files import GridPaths
 from gridrl.utils.processes import process_identity
@@ -107,11 +108,11 @@ def test_a_launcher_started_twice_at_once_runs_nothing_twice_and_names_the_first
     assert f"Another launcher has 6 of these runs: process {first.pid} on {socket.gethostname()}" in err, err
 
 
-def a_living_one() -> Owner:
+def a_living_one() -> Launcher:
     """A launcher of this machine that is not this process."""
     identity = process_identity(os.getppid())
     assert identity is not None
-    return replace(Owner.this_process(), pid=identity.pid, pid_start=identity.started)
+    return replace(Launcher.this_process(), pid=identity.pid, pid_start=identity.started)
 
 
 def search_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +208,7 @@ def test_a_stopped_run_of_a_launcher_that_has_gone_is_ended_first(
     try:
         os.kill(sleeper.pid, signal.SIGSTOP)  # it hears no SIGTERM
         write_status(first.run_dir, Status("running", started=1.0).with_process(sleeper.pid))
-        gone = replace(Owner.this_process(), pid_start=-1.0)
+        gone = replace(Launcher.this_process(), pid_start=-1.0)
         assert take_claim(first.run_dir, gone, latest_claim(first.run_dir))
         (again,) = run(recorder(), data_dir)
         assert (again.state, again.skipped) == ("done", False)
@@ -219,7 +220,7 @@ def test_a_stopped_run_of_a_launcher_that_has_gone_is_ended_first(
 def test_a_run_that_its_launcher_did_not_leave_behind_is_not_ended(data_dir: Path) -> None:
     """The launcher let go of the run and went; whoever runs it now is somebody else's."""
     (first,) = run(recorder(), data_dir)
-    gone = take_claim(first.run_dir, replace(Owner.this_process(), pid_start=-1.0), latest_claim(first.run_dir))
+    gone = take_claim(first.run_dir, replace(Launcher.this_process(), pid_start=-1.0), latest_claim(first.run_dir))
     assert gone is not None
     gone.release()
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -233,12 +234,12 @@ def test_a_run_that_its_launcher_did_not_leave_behind_is_not_ended(data_dir: Pat
         sleeper.wait()
 
 
-def elsewhere(data_dir: Path, run_dir: Path) -> Owner:
+def elsewhere(data_dir: Path, run_dir: Path) -> Launcher:
     """A launcher of another host has the run, and has counted to 7."""
     beat = GridPaths.of_grid(data_dir, "g").beat("elsewhere", 1)
     beat.parent.mkdir(parents=True, exist_ok=True)
     beat.write_text("7\n")
-    owner = replace(Owner.this_process(beat), host="elsewhere", boot_id="another boot")
+    owner = replace(Launcher.this_process(beat), host="elsewhere", boot_id="another boot")
     assert take_claim(run_dir, owner, latest_claim(run_dir))
     write_status(run_dir, Status("queued"))
     return owner
@@ -279,7 +280,7 @@ def test_what_another_hosts_launcher_left_running_is_taken_likewise(
 
 def test_claims_are_all_or_none(data_dir: Path) -> None:
     paths = GridPaths.of_grid(data_dir, "g")
-    ours = Owner.this_process()
+    ours = Launcher.this_process()
     data_dir.mkdir()
     (data_dir / "b").write_text("no directory")
     claims = Claims(paths, ours)
@@ -292,7 +293,7 @@ def test_claims_are_all_or_none(data_dir: Path) -> None:
 
 
 def test_a_directory_with_nothing_but_a_claim_is_free(data_dir: Path) -> None:
-    gone = replace(Owner.this_process(), pid_start=-1.0)
+    gone = replace(Launcher.this_process(), pid_start=-1.0)
     assert take_claim(data_dir / "g" / "g_s0", gone, None)
     assert run(recorder(), data_dir).ok
 
@@ -302,11 +303,11 @@ def test_a_run_that_was_done_in_the_meantime_is_not_done_again(data_dir: Path, m
     take = Claims.take
     others: list[Any] = []
 
-    def late(self: Claims, run_dirs: Any) -> None:
+    def late(self: Claims, run_dirs: Any, *rest: Any) -> None:
         if not others:
             others.append(None)
             assert run(recorder(), data_dir).ok
-        take(self, run_dirs)
+        take(self, run_dirs, *rest)
 
     monkeypatch.setattr(Claims, "take", late)
     (only,) = run(recorder(), data_dir)

@@ -14,10 +14,19 @@ import pytest
 from gridrl import EpochLogger
 from gridrl.errors import RunDirectoryInUse
 from gridrl.log import claims
-from gridrl.log.claims import Claim, Owner, StillStanding, check_claim, latest_claim, may_write, take_claim
+from gridrl.log.claims import (
+    Claim,
+    StillStanding,
+    check_claim,
+    latest_claim,
+    launchers_of,
+    may_write,
+    take_claim,
+)
+from gridrl.log.launchers import Launcher
 from gridrl.log.record import Status, read_status, write_status
 
-OURS = Owner.this_process()
+OURS = Launcher.this_process()
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +34,7 @@ def _no_claims_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "_held", {})
 
 
-def taken(run_dir: Path, owner: Owner = OURS) -> Claim:
+def taken(run_dir: Path, owner: Launcher = OURS) -> Claim:
     claim = take_claim(run_dir, owner, latest_claim(run_dir))
     assert claim is not None
     return claim
@@ -59,8 +68,9 @@ def test_a_claim_is_released_by_its_owner_alone(tmp_path: Path) -> None:
 RACER = """
 import sys, time
 from pathlib import Path
-from gridrl.log.claims import Owner, take_claim
-run_dir, start, owner = Path(sys.argv[1]), float(sys.argv[2]), Owner.this_process()
+from gridrl.log.claims import take_claim
+from gridrl.log.launchers import Launcher
+run_dir, start, owner = Path(sys.argv[1]), float(sys.argv[2]), Launcher.this_process()
 time.sleep(max(0, start - time.time()))
 print(*(number for number in range(200) if take_claim(run_dir / str(number), owner, None)))
 """
@@ -91,13 +101,20 @@ def test_a_claim_that_was_not_looked_at_is_not_taken_over(tmp_path: Path) -> Non
     assert sorted(os.listdir(tmp_path)) == ["claim.2"]
 
 
-def test_an_owner_lives_and_dies_with_its_process() -> None:
-    assert not OURS.is_gone
-    assert replace(OURS, pid_start=-1.0).is_gone
-    other_boot = replace(OURS, boot_id="an older boot")
-    assert other_boot.is_gone
-    assert not replace(other_boot, host="elsewhere").is_gone  # nobody can tell from here
-    assert str(OURS).startswith(f"process {os.getpid()} on ")
+def test_a_launcher_has_the_runs_that_it_has_claimed_and_not_let_go_of(tmp_path: Path) -> None:
+    other = replace(OURS, pid=OURS.pid + 1)
+    for name, owner in (("a", OURS), ("b", other), ("c", OURS), ("d", OURS)):
+        taken(tmp_path / name, owner)
+    taken(tmp_path / "d").release()
+    run_dirs = [tmp_path / name for name in "abcde"]
+    assert launchers_of(run_dirs) == {OURS: [tmp_path / "a", tmp_path / "c"], other: [tmp_path / "b"]}
+
+
+def test_a_claim_that_a_power_cut_has_emptied_is_nobodys(tmp_path: Path) -> None:
+    claim = taken(tmp_path)
+    (claim.path / "launcher.json").write_text("")
+    assert launchers_of([tmp_path]) == {}
+    assert taken(tmp_path).number == 2
 
 
 def test_who_has_lost_its_claim_writes_nothing_more(tmp_path: Path) -> None:
