@@ -1,4 +1,4 @@
-"""Smoothing, common grids and estimates, against numbers worked by hand and by slower methods."""
+"""Smoothing, common grids, areas and final scores, against numbers worked by hand and by slower methods."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridrl.errors import ShapeError
-from gridrl.results.stats import ESTIMATES, MAX_GRID, estimate, interpolate, smooth
+from gridrl.errors import BadValue, NotEnoughData, ShapeError
+from gridrl.results.stats import MAX_GRID, area_under_curve, final_score, interpolate, smooth
 
 NAN = float("nan")
 
@@ -79,35 +79,46 @@ def test_places_and_values_must_pair() -> None:
         interpolate([(arrays(1, 2), arrays(1, 2, 3))])
 
 
-def test_a_mean_has_the_sample_deviation_around_it() -> None:
-    found = estimate(np.array([[1.0, 1.0], [3.0, 1.0], [5.0, 1.0]]))
-    np.testing.assert_allclose(found.center, [3, 1])
-    np.testing.assert_allclose(found.low, [1, 1])
-    np.testing.assert_allclose(found.high, [5, 1])
-    np.testing.assert_array_equal(found.count, [3, 3])
+def test_the_area_is_that_of_trapezia() -> None:
+    # 0 to 10: a triangle of 10; 10 to 20: a rectangle of 20
+    assert area_under_curve([0, 10, 20], [0.0, 2.0, 2.0]) == 30
+    assert area_under_curve([0, 10, 20], [0.0, 2.0, 2.0], per_step=True) == 1.5
 
 
-def test_a_median_has_the_quartiles_around_it() -> None:
-    found = estimate(np.array([[1.0], [2.0], [3.0], [4.0], [100.0]]), "median")
-    assert (found.center[0], found.low[0], found.high[0]) == (3, 2, 4)
+def test_each_seed_has_the_area_of_its_own_steps() -> None:
+    # the second run lacks a point in the middle (the line goes on) and has ended before the last one
+    values = [[0, 2, 2, 4], [1, NAN, 3, NAN], [NAN, 5, NAN, NAN]]
+    np.testing.assert_allclose(area_under_curve([0, 1, 2, 4], values), [1 + 2 + 6, 4, NAN])
+    np.testing.assert_allclose(area_under_curve([0, 1, 2, 4], values, per_step=True), [9 / 4, 2, NAN])
 
 
-def test_where_seeds_have_ended_the_others_speak() -> None:
-    found = estimate(np.array([[1.0, 2.0, 4.0, NAN], [3.0, 4.0, NAN, NAN]]))
-    np.testing.assert_allclose(found.center, [2, 3, 4, NAN])
-    np.testing.assert_array_equal(found.count, [2, 2, 1, 0])
-    np.testing.assert_allclose(found.low, [2 - 2**0.5, 3 - 2**0.5, NAN, NAN])
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=20), st.floats(-50, 50), st.floats(0.1, 10))
+def test_the_mean_height_moves_with_the_curve(values: list[float], shift: float, scale: float) -> None:
+    steps = np.arange(len(values)) * scale
+    height = area_under_curve(steps, values, per_step=True)
+    assert min(values) - 1e-9 <= height <= max(values) + 1e-9
+    moved = area_under_curve(steps, arrays(*values) + shift, per_step=True)
+    np.testing.assert_allclose(moved, height + shift, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("kind", "center"), [("max", 5), ("min", 1), ("sum", 9), ("std", np.std([1, 3, 5])), ("var", np.var([1, 3, 5]))]
-)
-def test_other_estimates_have_no_spread(kind: str, center: float) -> None:
-    found = estimate(np.array([[1.0], [3.0], [5.0]]), kind)
-    assert found.center[0] == pytest.approx(center)
-    assert np.isnan(found.low[0])
+def test_steps_must_rise_and_pair() -> None:
+    with pytest.raises(BadValue, match="must rise"):
+        area_under_curve([0, 2, 1], [1, 2, 3])
+    with pytest.raises(ShapeError, match=r"\(2, 3\) and \(2,\)"):
+        area_under_curve([0, 2], [[1, 2, 3], [1, 2, 3]])
+    with pytest.raises(NotEnoughData):
+        area_under_curve([], [])
 
 
-def test_every_estimate_of_one_curve_is_told_without_a_warning() -> None:
-    for kind in ESTIMATES:
-        assert np.isfinite(estimate(np.array([[1.0, NAN]]), kind).center[0])
+def test_the_final_score_is_the_mean_of_the_last_values() -> None:
+    values = [[1, 2, 3, 5], [1, 2, 6, NAN], [NAN, NAN, 7, NAN], [NAN, NAN, NAN, NAN]]
+    np.testing.assert_array_equal(final_score(values, 2), [4, 4, 7, NAN])
+    np.testing.assert_array_equal(final_score(values, 100), [11 / 4, 3, 7, NAN])
+    assert final_score([1.0, 2.0], 1) == 2
+
+
+def test_a_final_score_needs_a_value() -> None:
+    with pytest.raises(BadValue, match="at least one value is needed, not 0"):
+        final_score([1.0], 0)
+    with pytest.raises(ShapeError):
+        final_score(np.zeros((2, 2, 2)), 1)
