@@ -14,6 +14,7 @@ from gridrl.commands.parser import CommandParser
 from gridrl.errors import BadValue
 from gridrl.launch.overview import Line, counts_line, table_lines
 from gridrl.log.claims import launchers_of
+from gridrl.log.heartbeat import LOST_AFTER_S, Observer
 from gridrl.log.standing import OVER, RunSeen, Standing
 from gridrl.results.reader import find_run_dirs
 from gridrl.utils.console import console, is_terminal, say
@@ -66,15 +67,18 @@ def exit_status(standings: Iterable[Standing]) -> int:
 class _Runs:
     """The runs below some directories; new ones are seen too."""
 
-    def __init__(self, dirs: Sequence[str]) -> None:
+    def __init__(self, dirs: Sequence[str], observer: Observer | None = None) -> None:
         self._dirs = dirs
         self._seen: dict[Path, RunSeen] = {}
+        self._observer = observer or Observer(LOST_AFTER_S, keeps=True)
 
     def look(self) -> list[Standing]:
         """How they stand now."""
         found = find_run_dirs(self._dirs)
-        self._seen = {run_dir: self._seen.get(run_dir) or RunSeen(run_dir) for run_dir in found}
-        return [run.look() for run in self._seen.values()]
+        self._seen = {run_dir: self._seen.get(run_dir) or RunSeen(run_dir, self._observer) for run_dir in found}
+        standings = [run.look() for run in self._seen.values()]
+        self._observer.keep()
+        return standings
 
 
 def _table(standings: Sequence[Standing]) -> list[Line]:

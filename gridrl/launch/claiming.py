@@ -14,7 +14,6 @@ from gridrl.errors import BackendError, DiskFull, RunDirectoryInUse
 from gridrl.launch.door import Door
 from gridrl.log.claims import (
     Claim,
-    StillStanding,
     follow_claim,
     forget_claim,
     latest_claim,
@@ -22,7 +21,7 @@ from gridrl.log.claims import (
     take_claim,
 )
 from gridrl.log.disk import told_when_full
-from gridrl.log.heartbeat import LOST_AFTER_S, file_beating, read_beat
+from gridrl.log.heartbeat import LOST_AFTER_S, StillStanding, file_beating, read_beat
 from gridrl.log.launchers import Launcher
 from gridrl.log.record import read_status
 from gridrl.utils.files import GridPaths, RunPaths
@@ -116,7 +115,9 @@ class Claims:
     def _stood_s(self, owner: Launcher) -> float:
         """For how long a launcher of another host has shown no sign of life, as far as this host has seen."""
         counter = read_beat(Path(owner.beat)) if owner.beat else None
-        return self._standing.stood_s(f"{owner.host} {owner.pid} {owner.since}", counter)
+        stood_s = self._standing.stood_s(f"{owner.host} {owner.pid} {owner.since}", counter)
+        self._standing.keep()
+        return stood_s
 
     def _told(self, owner: Launcher, run_dirs: list[Path]) -> str:
         shown = ", ".join(map(str, run_dirs[:_MOST_TOLD])) + (", ..." if len(run_dirs) > _MOST_TOLD else "")

@@ -12,15 +12,13 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gridrl.errors import RunDirectoryInUse
 from gridrl.log.launchers import Launcher, read_launcher, write_launcher
-from gridrl.utils.files import RunPaths, read_json, write_json
+from gridrl.utils.files import RunPaths
 
 CLAIM_NAME = re.compile(r"claim\.(\d+)")
 
@@ -160,27 +158,3 @@ def check_claim(path: Path) -> None:
         now = latest_claim(next(place for place in (path, *path.parents) if place in _held))
         who = f" by {now.owner}" if now is not None and now.owner is not None else ""
         raise RunDirectoryInUse(f"{path}: this run has been taken over{who}. Nothing more is written here.")
-
-
-class StillStanding:
-    """Remembers counters, and tells for how long each has stood still by this machine's clock.
-
-    Args:
-        notes: the file in which it remembers from one process to the next.
-    """
-
-    def __init__(self, notes: Path) -> None:
-        self._notes = notes
-        found = read_json(notes)
-        self._seen: dict[str, Any] = found if isinstance(found, dict) else {}
-
-    def stood_s(self, name: str, counter: int | None) -> float:
-        """Seconds since the counter was first seen as it is now; 0 at the first look and after each change."""
-        now = time.time()
-        seen = self._seen.get(name)
-        if isinstance(seen, list) and len(seen) == 2 and seen[0] == counter and isinstance(seen[1], int | float):
-            return max(0.0, now - seen[1])
-        self._seen[name] = [counter, now]
-        with contextlib.suppress(OSError):
-            write_json(self._notes, self._seen)
-        return 0.0

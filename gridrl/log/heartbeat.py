@@ -6,15 +6,17 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gridrl.errors import GridRLError
-from gridrl.log.record import derived_state, read_status, write_status
-from gridrl.utils.files import read_json
+from gridrl.log.record import Status, read_status, state_by_now, write_status
+from gridrl.utils.files import GridPaths, RunPaths, read_json, write_json
 
 BEAT_S = 10.0
 """Seconds between two beats."""
@@ -88,27 +90,105 @@ def read_beat(path: Path) -> int | None:
     return found if isinstance(found, int) else None
 
 
+class StillStanding:
+    """Remembers counters, and tells for how long each has stood still by this machine's clock.
+
+    A counter that is found as it was has stood since, as it only goes up: what one process notes, another one may use,
+    in whatever order they write.
+
+    Args:
+        notes: the file in which it remembers from one process to the next; None: it does not.
+        clock: gives seconds; None: this machine's clock, of the day where there are notes, else one that nobody sets.
+    """
+
+    def __init__(self, notes: Path | None = None, clock: Callable[[], float] | None = None) -> None:
+        self._notes = notes
+        self._clock = clock or (time.monotonic if notes is None else time.time)
+        self._seen = self._noted()
+        self._changed: dict[str, Any] = {}
+
+    def _noted(self) -> dict[str, Any]:
+        found = None if self._notes is None else read_json(self._notes)
+        return found if isinstance(found, dict) else {}
+
+    def stood_s(self, name: str, counter: int | str | None) -> float:
+        """Seconds since the counter was first seen as it is now; 0 at the first look and after each change."""
+        now = self._clock()
+        seen = self._seen.get(name)
+        if isinstance(seen, list) and len(seen) == 2 and seen[0] == counter and isinstance(seen[1], int | float):
+            return max(0.0, now - seen[1])
+        self._seen[name] = self._changed[name] = [counter, now]
+        return 0.0
+
+    def forget(self, name: str) -> None:
+        """The counter is of no interest any more."""
+        if self._seen.pop(name, None) is not None:
+            self._changed[name] = None
+
+    def keep(self) -> None:
+        """Notes what has changed; where that cannot be written, this process alone knows."""
+        if self._changed and self._notes is not None:
+            noted = {name: seen for name, seen in (self._noted() | self._changed).items() if seen is not None}
+            with contextlib.suppress(OSError):
+                write_json(self._notes, noted)
+        self._changed = {}
+
+
 class Observer:
     """Looks at runs again and again, and sees what one look cannot: that a run of another host shows no life.
 
     Args:
         lost_after_s: seconds, by this machine's clock, for which a run's counter may stand still.
+        keeps: whether looks of other processes on this machine count too: what is seen is noted beside the grid, see
+            `GridPaths.seen`, whenever `keep` is called.
+        clock: see `StillStanding`.
     """
 
-    def __init__(self, lost_after_s: float = LOST_AFTER_S) -> None:
+    def __init__(
+        self,
+        lost_after_s: float = LOST_AFTER_S,
+        *,
+        keeps: bool = False,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._lost_after_s = lost_after_s
-        self._seen: dict[Path, tuple[tuple[int, int], float]] = {}
+        self._keeps = keeps
+        self._clock = clock
+        self._standing: dict[Path | None, StillStanding] = {}
+        self._places: dict[Path, StillStanding] = {}
 
-    def state(self, run_dir: Path) -> str:
-        """The run's state as of now, see `derived_state`; "lost" also where it has shown no life for too long."""
-        state = derived_state(run_dir)
-        status = read_status(run_dir)
-        if state != "running" or status is None:
-            self._seen.pop(run_dir, None)
+    def state(self, run_dir: Path, status: Status | None) -> str:
+        """The run's state as of now, see `derived_state`; "lost" also where it has shown no life for too long.
+
+        Args:
+            run_dir: its directory.
+            status: what its `status.json` says now.
+        """
+        state = state_by_now(status)
+        if status is None or state != "running" or status.is_here:
+            if run_dir in self._places:
+                self._places.pop(run_dir).forget(str(run_dir))
             return state
-        now, life = time.monotonic(), (status.attempt, status.heartbeat)
-        seen, since = self._seen.setdefault(run_dir, (life, now))
-        if seen != life:
-            self._seen[run_dir] = (life, now)
-            return state
-        return "lost" if not status.is_here and now - since >= self._lost_after_s else state
+        if run_dir not in self._places:
+            self._places[run_dir] = self._standing_for(run_dir)
+        stood_s = self._places[run_dir].stood_s(str(run_dir), f"{status.attempt}:{status.heartbeat}")
+        return "lost" if stood_s >= self._lost_after_s else state
+
+    def _standing_for(self, run_dir: Path) -> StillStanding:
+        notes = _notes_of(run_dir) if self._keeps else None
+        if notes not in self._standing:
+            self._standing[notes] = StillStanding(notes, self._clock)
+        return self._standing[notes]
+
+    def keep(self) -> None:
+        """Notes what has been seen, for other processes."""
+        for standing in self._standing.values():
+            standing.keep()
+
+
+def _notes_of(run_dir: Path) -> Path | None:
+    """Where this host notes the counters of a run's grid; None where the run belongs to no grid that has files."""
+    config = read_json(RunPaths(run_dir).config)
+    grid = config.get("grid") if isinstance(config, dict) else None
+    paths = GridPaths.of_run(run_dir, grid) if isinstance(grid, str) else None
+    return None if paths is None else paths.seen(socket.gethostname())

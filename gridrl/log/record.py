@@ -116,7 +116,11 @@ def derived_state(run_dir: Path | str) -> str:
     process with that pid and start time, or the same host has been booted since. Of another host one look tells
     nothing: `gridrl.log.heartbeat.Observer` looks again.
     """
-    status = read_status(run_dir)
+    return state_by_now(read_status(run_dir))
+
+
+def state_by_now(status: Status | None) -> str:
+    """The state of a run with this status, see `derived_state`."""
     if status is None:
         return "unknown"
     return "lost" if status.state == "running" and _is_gone(status) else status.state

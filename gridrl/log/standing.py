@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridrl.log.record import Status, derived_state, read_status
+from gridrl.log.heartbeat import Observer
+from gridrl.log.record import Status, read_status
 from gridrl.log.scanning import Quoted, row_ends, scan_rows
 from gridrl.utils.files import RunPaths, read_json
 from gridrl.utils.processes import ProcessIdentity, boot_id
@@ -38,7 +39,7 @@ class Standing:
         run_dir: its directory.
         name: its name, without the seed.
         seed: its seed, None where none is recorded.
-        state: see `gridrl.log.record.derived_state`.
+        state: see `gridrl.log.heartbeat.Observer.state`.
         rows: rows of its `progress.txt`, one per epoch.
         epochs: the rows that are planned, None where that is not known.
         elapsed_s: seconds since this attempt was started, to its end if it is over; None if it was never started.
@@ -169,9 +170,11 @@ class RunSeen:
 
     Args:
         run_dir: its directory.
+        observer: tells whether it shows life; None: one of its own.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, observer: Observer | None = None) -> None:
+        self._observer = observer or Observer()
         self.paths = RunPaths(run_dir)
         self._rows = RowsSeen(self.paths.progress)
         self._config: Mapping[str, Any] = {}
@@ -182,7 +185,7 @@ class RunSeen:
         self._rows.look()
         self._read_config()
         status = read_status(self.paths.root)
-        state = derived_state(self.paths.root)
+        state = self._observer.state(self.paths.root, status)
         epochs = planned_epochs(self._config)
         return Standing(
             run_dir=self.paths.root,

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gridrl.commands.status import _Runs
+from gridrl.log.heartbeat import Observer
 from gridrl.log.launchers import Launcher
 from gridrl.log.record import Status, write_status
 from gridrl.run import main
+from gridrl.utils.files import GridPaths
 from gridrl.utils.processes import boot_id
 from tests.commands.made_runs import GONE, claimed_by, make_run
 
@@ -113,6 +116,40 @@ def test_a_narrow_terminal_gets_narrow_lines(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) == 40
     assert "…" in lines[1]
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_run_of_another_host_is_lost_when_its_counter_stands_from_one_look_to_the_next(
+    tmp_path: Path, moves: bool
+) -> None:
+    """Each look is that of another process, as when the command is typed again."""
+    GridPaths.of_grid(tmp_path, "g").root.mkdir(parents=True)
+    run_dir = make_run(tmp_path, "a", 0, ELSEWHERE, grid="g")
+    now = [0.0]
+
+    def look() -> str:
+        (standing,) = _Runs([str(tmp_path)], Observer(keeps=True, clock=lambda: now[0])).look()
+        return standing.state
+
+    assert look() == "running"
+    now[0] = 599
+    assert look() == "running"
+    if moves:
+        write_status(run_dir, replace(ELSEWHERE, heartbeat=1))
+    now[0] = 600
+    assert look() == ("running" if moves else "lost")
+    write_status(run_dir, replace(ELSEWHERE, attempt=2))  # it was taken up again
+    assert look() == "running"
+
+
+def test_watching_ends_with_a_run_of_another_host_that_shows_no_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path, "a", 0, ELSEWHERE)  # of no grid that could keep notes
+    monkeypatch.setattr("gridrl.commands.status.LOST_AFTER_S", 0.2)
+    assert status(str(tmp_path), "--watch", "--every", "0.05") == 1
+    lines = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["1 run: 1 running", "1 run: 1 lost"]
 
 
 def test_watching_ends_when_all_is_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -251,7 +251,7 @@ def test_another_hosts_runs_are_taken_when_its_counter_has_stood_long_enough(
     (first,) = run(recorder(), data_dir)
     owner = elsewhere(data_dir, first.run_dir)
     clock = [time.time()]
-    monkeypatch.setattr("gridrl.log.claims.time.time", lambda: clock[0])
+    monkeypatch.setattr("gridrl.log.heartbeat.time.time", lambda: clock[0])
     for waited, told in ((0, 600), (400, 200)):
         clock[0] += waited
         with pytest.raises(RunDirectoryInUse, match=rf"{re.escape(str(owner))}.* the same command again in {told} s"):
@@ -271,7 +271,7 @@ def test_what_another_hosts_launcher_left_running_is_taken_likewise(
     owner = elsewhere(data_dir, first.run_dir)
     write_status(first.run_dir, Status("running", host="elsewhere", boot_id="another boot", pid=5, pid_start=1.0))
     clock = [time.time()]
-    monkeypatch.setattr("gridrl.log.claims.time.time", lambda: clock[0])
+    monkeypatch.setattr("gridrl.log.heartbeat.time.time", lambda: clock[0])
     with pytest.raises(RunDirectoryInUse, match=rf"{re.escape(str(owner))}.* the same command again in 600 s"):
         run(recorder(), data_dir)
     clock[0] += 601

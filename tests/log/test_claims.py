@@ -16,7 +16,6 @@ from gridrl.errors import RunDirectoryInUse
 from gridrl.log import claims
 from gridrl.log.claims import (
     Claim,
-    StillStanding,
     check_claim,
     latest_claim,
     launchers_of,
@@ -154,18 +153,3 @@ def test_other_files_are_nobodys_business(tmp_path: Path) -> None:
     taken(tmp_path / "run")
     assert may_write(tmp_path / "run2" / "progress.txt")
     assert may_write(tmp_path)
-
-
-def test_a_counter_stands_by_the_readers_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(time, "time", lambda: now[0])
-    notes = tmp_path / "seen.json"
-    assert StillStanding(notes).stood_s("a", 5) == 0
-    now[0] += 400
-    assert StillStanding(notes).stood_s("a", 5) == 400  # another process of the reader's, later
-    assert StillStanding(notes).stood_s("b", None) == 0
-    now[0] += 400
-    assert StillStanding(notes).stood_s("a", 6) == 0
-    assert StillStanding(notes).stood_s("b", None) == 400
-    notes.write_text("broken")
-    assert StillStanding(notes).stood_s("a", 6) == 0

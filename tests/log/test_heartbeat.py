@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gridrl.log import heartbeat
-from gridrl.log.heartbeat import Observer, file_beating, read_beat, run_beating
+from gridrl.log.heartbeat import Observer, StillStanding, file_beating, read_beat, run_beating
 from gridrl.log.record import Status, derived_state, read_status, write_status
 
 
@@ -73,37 +73,77 @@ def test_a_file_counts_and_is_gone_at_the_end(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_run_of_another_host_is_lost_when_its_counter_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_counter_stands_by_the_readers_clock(tmp_path: Path) -> None:
+    now = [1000.0]
+    notes = tmp_path / "seen.json"
+
+    def stood_s(name: str, counter: int | None) -> float:
+        """As another process of the reader's sees it."""
+        standing = StillStanding(notes, lambda: now[0])
+        found = standing.stood_s(name, counter)
+        standing.keep()
+        return found
+
+    assert stood_s("a", 5) == 0
+    now[0] += 400
+    assert stood_s("a", 5) == 400
+    assert stood_s("b", None) == 0
+    now[0] += 400
+    assert stood_s("a", 6) == 0
+    assert stood_s("b", None) == 400
+    notes.write_text("broken")
+    assert stood_s("a", 6) == 0
+
+
+def test_two_readers_keep_what_the_other_one_has_noted(tmp_path: Path) -> None:
     now = [0.0]
-    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: now[0])
+    one, other = (StillStanding(tmp_path / "seen.json", lambda: now[0]) for _ in range(2))
+    one.stood_s("a", 1)
+    other.stood_s("b", 1)
+    one.keep()
+    other.keep()
+    now[0] = 50
+    later = StillStanding(tmp_path / "seen.json", lambda: now[0])
+    assert (later.stood_s("a", 1), later.stood_s("b", 1)) == (50, 50)
+    later.forget("a")
+    later.keep()
+    assert StillStanding(tmp_path / "seen.json", lambda: now[0]).stood_s("a", 1) == 0
+
+
+def state(observer: Observer, run_dir: Path) -> str:
+    return observer.state(run_dir, read_status(run_dir))
+
+
+def test_a_run_of_another_host_is_lost_when_its_counter_stands(tmp_path: Path) -> None:
+    now = [0.0]
     here = Status("running").with_process()
     away = replace(here, host="elsewhere", boot_id="another boot")
     write_status(tmp_path, away)
-    observer = Observer(lost_after_s=600)
-    assert observer.state(tmp_path) == "running"
+    observer = Observer(lost_after_s=600, clock=lambda: now[0])
+    assert state(observer, tmp_path) == "running"
     now[0] = 599
-    assert observer.state(tmp_path) == "running"
+    assert state(observer, tmp_path) == "running"
     write_status(tmp_path, replace(away, heartbeat=1))
     now[0] = 650
-    assert observer.state(tmp_path) == "running"
+    assert state(observer, tmp_path) == "running"
     now[0] = 1249
-    assert observer.state(tmp_path) == "running"
+    assert state(observer, tmp_path) == "running"
     now[0] = 1250
-    assert observer.state(tmp_path) == "lost"
+    assert state(observer, tmp_path) == "lost"
     assert derived_state(tmp_path) == "running"  # one look cannot tell
     write_status(tmp_path, replace(away, attempt=2, heartbeat=1))
-    assert observer.state(tmp_path) == "running"
+    assert state(observer, tmp_path) == "running"
     write_status(tmp_path, replace(away, state="done"))
-    assert observer.state(tmp_path) == "done"
+    assert state(observer, tmp_path) == "done"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["status.json"]
 
 
-def test_a_run_of_this_machine_needs_no_counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_this_machine_needs_no_counter(tmp_path: Path) -> None:
     now = [0.0]
-    monkeypatch.setattr(heartbeat.time, "monotonic", lambda: now[0])
     write_status(tmp_path, Status("running").with_process())
-    observer = Observer()
-    assert observer.state(tmp_path) == "running"
+    observer = Observer(clock=lambda: now[0])
+    assert state(observer, tmp_path) == "running"
     now[0] = 1e6
-    assert observer.state(tmp_path) == "running"
+    assert state(observer, tmp_path) == "running"
     write_status(tmp_path, replace(Status("running").with_process(), pid_start=-1.0))
-    assert observer.state(tmp_path) == "lost"
+    assert state(observer, tmp_path) == "lost"
