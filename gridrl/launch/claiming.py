@@ -211,12 +211,13 @@ def _own_family() -> set[int]:
 
 
 def _ranks_left(paths: RunPaths) -> list[int]:
-    """The keepers of a run's ranks that still live; a keeper lives as long as its rank."""
+    """The ranks of a run that still live, and their keepers; a pid that is somebody else's by now is not among them."""
     import psutil
 
+    names = {str(paths.ranks), str(paths.payload)}  # one of them stands in the command line of each
     found = []
     for pid in rank_processes(paths) if paths.ranks.is_dir() else ():
         with contextlib.suppress(psutil.Error):
-            if str(paths.ranks) in psutil.Process(pid).cmdline():
+            if names.intersection(psutil.Process(pid).cmdline()):
                 found.append(pid)
     return found
