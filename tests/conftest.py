@@ -1,4 +1,4 @@
-"""What every test shares: no settings of the user's, one thread a process, no colours; small disks."""
+"""What every test shares: no settings and no cache of the user's, one thread a process, no colours; small disks."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ TINY_DISK_BYTES = 64 * 1024
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests see gridrl's defaults, whatever `user_config.py` the person who runs them has."""
+    """Tests see gridrl's defaults, whatever the person who runs them has set, and leave the cache alone."""
     empty = tmp_path_factory.getbasetemp() / "user_config.py"
     if not empty.exists():
         empty.write_text("")
     monkeypatch.setenv("GRIDRL_USER_CONFIG", str(empty))
+    monkeypatch.setenv("GRIDRL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

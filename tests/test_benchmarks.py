@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gridrl.build import load_file
 
 PAGES = load_file(Path(__file__).parent.parent / "benchmarks" / "pages.py")
@@ -23,9 +25,20 @@ def test_the_page_holds_what_they_write() -> None:
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## PPO against stable-baselines3",
         "## Starting runs",
+        "## Reading results",
     ]
 
 
 def test_versions_are_told_of_what_is_installed() -> None:
     assert PAGES.machine("no-such-package").partition("; ")[2].startswith("Python 3.")
     assert "no-such-package" not in PAGES.machine("no-such-package")
+
+
+def test_the_runs_that_are_read_are_those_that_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(PAGES.__file__).parent))
+    results = load_file(Path(PAGES.__file__).with_name("results.py"))
+    made = results.make_data(tmp_path / "data", variants=2, seeds=2, rows=5)
+    assert len(made) == results.read(tmp_path / "data") == 4
+    first, again = results.measure_reading(tmp_path / "data", times=1)
+    assert min(first, again) > 0
+    assert str(results.Line("x", (0.3, 0.1), 2.0)) == "| x | 300 | 100 | 3.0 | 2 |"

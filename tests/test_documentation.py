@@ -92,7 +92,7 @@ def test_every_page_stands_in_the_index() -> None:
 
 def test_the_grid_that_comes_along_is_finished_and_can_be_drawn(tmp_path: Path) -> None:
     found = find_runs([ROOT / "data" / "example"])
-    assert [(run.name, run.seed, run.state, len(run.columns["Epoch"])) for run in found.runs] == [
+    assert [(run.name, run.seed, run.state, run.num_rows) for run in found.runs] == [
         (f"example_hid{sizes}", seed, "done", 15) for sizes in ("32", "64-64") for seed in range(3)
     ]
     picture = tmp_path / "example.png"

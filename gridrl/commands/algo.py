@@ -143,7 +143,7 @@ def plot_paths(run_dirs: Sequence[Path]) -> list[str]:
     One beginning of a name where nothing else starts with it; else the directories, or their parent where these are
     many.
     """
-    from gridrl.results.reader import matching_dirs
+    from gridrl.results.places import matching_dirs
 
     parents = list(dict.fromkeys(run_dir.parent for run_dir in run_dirs))
     if len(parents) == 1:

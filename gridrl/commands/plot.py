@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from gridrl.commands.choosing import add_choice, chosen_runs
 from gridrl.commands.display import has_display
 from gridrl.commands.parser import CommandParser, whole_number
 from gridrl.errors import BadValue
@@ -21,8 +22,8 @@ def main(words: Sequence[str]) -> int:
         raise BadValue("There is no display to open a window on. Give a file: `--save curves.png`.")
     from gridrl.results.figure import plot
 
-    given = {name: value for name, value in vars(options).items() if not name.startswith("_")}
-    plot(**given)
+    found = chosen_runs(options)
+    plot(found, **{name: value for name, value in vars(options).items() if not name.startswith("_")})
     for file in options.save or ():
         say(f"Wrote {file}")
     if not options.save:
@@ -46,15 +47,11 @@ def _parser() -> CommandParser:
             "data/ppo --save curves.png",
             "data/ppo -y AverageEpRet EpLen -s 5",
             "data/a data/b -l 'small net' 'large net' --save a.pdf a.png",
+            "data --where gamma=0.99 hid=[64,64] --state done --save curves.png",
         ],
     )
     add = parser.add_argument
-    add(
-        "logdirs",
-        nargs="+",
-        metavar="DIR",
-        help="run directories, directories that hold runs, or how their names begin",
-    )
+    add_choice(parser)
     add("-l", "--legend", nargs="+", metavar="TEXT", help="a label for each DIR, or for each curve")
     add("-x", "--xaxis", default="TotalEnvInteracts", metavar="COLUMN", help="default: %(default)s")
     performance = "default: Performance, the return of test episodes, else of training episodes"

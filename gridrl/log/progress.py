@@ -7,20 +7,15 @@ import glob
 import io
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
 
 from gridrl.errors import BadValue, CheckpointError
-from gridrl.log.cells import Cell, is_number, row_text
+from gridrl.log.cells import Cell, row_text
 from gridrl.log.disk import told_when_full
-from gridrl.log.scanning import Quoted, delimiter_of, row_ends, scan_rows
+from gridrl.log.scanning import delimiter_of, row_ends, scan_rows
+from gridrl.log.tables import Column, Unreadable, decoded, read_ours
 from gridrl.utils.files import atomic_path
-
-Column: TypeAlias = npt.NDArray[Any]
 
 
 class ProgressFile:
@@ -81,7 +76,7 @@ class ProgressFile:
         self._cut(content[:first], content[max(kept, first) :])
         if kept < len(content):
             os.truncate(self.path, kept)
-        header, _ = scan_rows(_decoded(content[:first]), self._delimiter)
+        header, _ = scan_rows(decoded(content[:first]), self._delimiter)
         self.columns = dict.fromkeys(str(name) for name in header[0]) if rows else {}
         self.rows, self._size, self._is_settled = rows, kept, True
 
@@ -168,56 +163,19 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _decoded(content: bytes) -> str:
-    try:
-        return content.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:  # another program's, or half a letter at its end
-        return content.decode("utf-8", "replace")
-
-
 def read_progress(path: Path | str, columns: Iterable[str] | None = None) -> dict[str, Column]:
-    """Reads a file of rows, also one that is being written, was cut off in the middle of a row, or is another's.
+    """Reads a file of rows of ours, also one that is being written or was cut off in the middle of a row.
 
     Args:
-        path: the file; a comma separates its cells where it is named `*.csv`, a tab else.
+        path: the file; a comma separates its cells where it is named `*.csv`, a tab else. Those of other programs are
+            read by `gridrl.log.tables.read_table`.
         columns: those wanted, in this order; those that the file lacks are left out. None: all.
 
     Returns:
         name -> [rows]: float64, nan where a cell is empty; a column that holds text anywhere is of dtype object: str,
         float, or None where a cell is empty. Half a row at the end is left out; rows that are too short are filled up.
     """
-    path = Path(path)
-    header, *rows = _rows_of(_decoded(path.read_bytes()), delimiter_of(path)) or [[]]
-    if len(header) > 1:
-        rows = [row for row in rows if row != [""]]
-    places = {name: place for place, name in reversed(list(enumerate(header)))}
-    wanted = dict.fromkeys(header) if columns is None else columns
-    width = len(header)
-    if any(len(row) < width for row in rows):
-        rows = [row + [""] * (width - len(row)) for row in rows]
-    return {str(name): _column([row[places[name]] for row in rows]) for name in wanted if name in places}
-
-
-def _rows_of(text: str, delimiter: str) -> list[list[str]]:
-    if '"' in text or "\r" in text:
-        return scan_rows(text, delimiter)[0]
-    return [line.split(delimiter) for line in text.split("\n")[:-1]]
-
-
-def _column(cells: Sequence[str]) -> Column:
     try:
-        if not any(isinstance(cell, Quoted) for cell in cells):
-            return np.fromiter((float(cell or "nan") for cell in cells), np.float64, len(cells))
-    except ValueError:
-        pass
-    column = np.empty(len(cells), dtype=object)
-    column[:] = [_read_cell(cell) for cell in cells]
-    return column
-
-
-def _read_cell(cell: str) -> Cell:
-    if isinstance(cell, Quoted):
-        return str(cell)
-    if not cell:
-        return None
-    return float(cell) if is_number(cell) else cell
+        return read_ours(Path(path), columns).columns
+    except Unreadable:  # nothing has been written yet
+        return {}

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from gridrl.errors import BadValue, did_you_mean
-from gridrl.log.standing import PERFORMANCE, RETURNS
-from gridrl.results.reader import FoundRuns, Run, Skipped
+from gridrl.log.standing import PERFORMANCE
+from gridrl.results.identity import flat
+from gridrl.results.places import Skipped
+from gridrl.results.reader import RunSet
+from gridrl.results.run import Run
 from gridrl.results.stats import Array, smooth
 
 Series = tuple[Array, Array]
@@ -32,7 +35,7 @@ class Curve:
     is_one_run: bool = False
 
 
-def group(found: FoundRuns, legend: Sequence[str] = (), *, by_run: bool = False) -> list[Curve]:
+def group(found: RunSet, legend: Sequence[str] = (), *, by_run: bool = False) -> list[Curve]:
     """Puts the runs together that differ in their seed alone.
 
     Runs of one name whose hyperparameters differ are never mixed: each variant is a curve, and its label says in what
@@ -64,7 +67,7 @@ def _one_by_one(curve: Curve) -> list[tuple[str, Run]]:
     ]
 
 
-def _relabelled(curves: Sequence[Curve], found: FoundRuns, legend: Sequence[str]) -> list[Curve]:
+def _relabelled(curves: Sequence[Curve], found: RunSet, legend: Sequence[str]) -> list[Curve]:
     logdirs = list(dict.fromkeys(run.logdir for run in found.runs))
     labelled: dict[str, list[Run]] = {}
     if len(legend) == len(logdirs):
@@ -85,10 +88,11 @@ def _relabelled(curves: Sequence[Curve], found: FoundRuns, legend: Sequence[str]
 def _by_variant(runs: Iterable[Run]) -> dict[str, list[Run]]:
     by_name: dict[str, list[Run]] = {}
     for run in runs:
-        by_name.setdefault(run.name, []).append(run)
+        by_name.setdefault(run.condition, []).append(run)
     labelled: dict[str, list[Run]] = {}
     for name, namesakes in by_name.items():
-        for label, same in _told_apart(name, namesakes).items():
+        is_asked_for = all(run.identity.is_grouped for run in namesakes)
+        for label, same in ({name: namesakes} if is_asked_for else _told_apart(name, namesakes)).items():
             labelled.setdefault(label, []).extend(same)
     return labelled
 
@@ -107,25 +111,22 @@ def _told_apart(name: str, runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def _settings(run: Run) -> dict[str, str]:
     """What makes a run another than its neighbour, as text by key: all but the seed and keys that only grow."""
-    left_out = {"seed", *run.config.get("grows", ())}
-    settings = {key: run.config[key] for key in ("thunk", "num_cpu") if key in run.config}
-    variant = run.config.get("variant")
-    settings.update(variant if isinstance(variant, dict) else {})
-    return dict(_flat({key: value for key, value in settings.items() if key not in left_out}))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}:")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
+    is_ours = isinstance(run.config.get("variant"), Mapping)
+    settings: dict[str, Any] = {key: run.config[key] for key in ("thunk", "num_cpu") if is_ours and key in run.config}
+    if run.env and not is_ours:
+        settings["env"] = run.env
+    settings.update(run.settings)
+    grows = run.config.get("grows", ())
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in flat(settings)
+        if key.partition(":")[0] not in grows
+    }
 
 
 def column_of(run: Run, name: str) -> str | None:
     """The column that `name` means in a run, None where the run lacks it."""
-    candidates = RETURNS if name == PERFORMANCE and name not in run.columns else (name,)
-    return next((column for column in candidates if column in run.columns), None)
+    return run.find(name)
 
 
 def series(curve: Curve, xaxis: str, value: str, window: int, skipped: list[Skipped]) -> list[Series]:
@@ -142,23 +143,16 @@ def series(curve: Curve, xaxis: str, value: str, window: int, skipped: list[Skip
     for run in curve.runs:
         columns = [column_of(run, xaxis), column_of(run, value)]
         missing = [f"`{name}`" for name, column in zip((xaxis, value), columns, strict=True) if column is None]
-        places, heights = (_numbers(run.columns.get(column or "")) for column in columns)
         if missing:
-            skipped.append(Skipped(run.progress, f"no column {' and '.join(missing)}"))
-        elif not np.any(np.isfinite(places) & ~np.isnan(heights)):
-            skipped.append(Skipped(run.progress, f"no number in `{columns[0]}` and `{columns[1]}`"))
-        else:
+            skipped.append(Skipped(run.path, f"no column {' and '.join(missing)}"))
+            continue
+        read = run.columns([column for column in columns if column])
+        places, heights = (read[column or ""] for column in columns)
+        if np.any(np.isfinite(places) & ~np.isnan(heights)):
             found.append((places, smooth(heights, window)))
+        else:
+            skipped.append(Skipped(run.path, f"no number in `{columns[0]}` and `{columns[1]}`"))
     return found
-
-
-def _numbers(column: Any) -> Array:
-    """A column as numbers, nan where something else stands."""
-    if column is None:
-        return np.empty(0)
-    if column.dtype != object:
-        return np.asarray(column, dtype=np.float64)
-    return np.array([cell if isinstance(cell, float) else np.nan for cell in column], dtype=np.float64)
 
 
 def check_columns(runs: Sequence[Run], xaxis: str, values: Sequence[str]) -> None:
@@ -167,7 +161,7 @@ def check_columns(runs: Sequence[Run], xaxis: str, values: Sequence[str]) -> Non
     Raises:
         BadValue: all that are missing, with near matches.
     """
-    there = list(dict.fromkeys(column for run in runs for column in run.columns))
+    there = list(dict.fromkeys(column for run in runs for column in run.column_names))
     faults = []
     for flag, name in (("--xaxis", xaxis), *(("--value", value) for value in values)):
         if any(column_of(run, name) for run in runs):

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridrl.log.standing import PERFORMANCE
+from gridrl.results.columns import meaning_of
 from gridrl.results.curves import Curve, column_of, series
-from gridrl.results.reader import FoundRuns, Run
+from gridrl.results.reader import RunSet
+from gridrl.results.run import Run
 from gridrl.results.stats import ESTIMATES, Array, estimate, interpolate
 
 if TYPE_CHECKING:
@@ -51,15 +53,7 @@ STYLE: Any = {
 _LETTER = 0.095  # inches, of a wide letter in the legend
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))  # for a second and a third round through the palette
 
-_WORDS = {
-    "TotalEnvInteracts": "environment steps",
-    "AverageEpRet": "return per episode",
-    "AverageTestEpRet": "return per test episode",
-    PERFORMANCE: "return per episode",
-    "EpLen": "steps per episode",
-    "Time": "time (s)",
-    "Epoch": "epoch",
-}
+_WORDS = {PERFORMANCE: "return per episode"}
 
 
 class Drawing:
@@ -73,7 +67,7 @@ class Drawing:
         est: a name in `gridrl.results.stats.ESTIMATES`.
     """
 
-    def __init__(self, found: FoundRuns, curves: Sequence[Curve], xaxis: str, smooth: int, est: str) -> None:
+    def __init__(self, found: RunSet, curves: Sequence[Curve], xaxis: str, smooth: int, est: str) -> None:
         self.found = found
         self.curves = curves
         self.xaxis = xaxis
@@ -128,7 +122,7 @@ class Drawing:
             if found:
                 line = self._draw_curve(ax, *interpolate(found), style)
                 self._entries.setdefault(_label(curve, len(found)), line)
-        ax.set_xlabel(_plain(_WORDS.get(self.xaxis, self.xaxis)))
+        ax.set_xlabel(_plain(_words(self.xaxis)))
         ax.set_ylabel(_plain(self._value_words(value)))
         _finish_axes(ax)
 
@@ -162,7 +156,7 @@ class Drawing:
     def _value_words(self, value: str) -> str:
         used = {column_of(run, value) for curve in self.curves for run in curve.runs} - {None}
         column = str(used.pop()) if len(used) == 1 else value
-        return _WORDS.get(column, column)
+        return _words(column)
 
 
 def _finish_axes(ax: Axes) -> None:
@@ -198,6 +192,11 @@ def _label(curve: Curve, seeds: int) -> str:
     return _plain(f" {label}" if label.startswith("_") else label)
 
 
+def _words(column: str) -> str:
+    meaning = meaning_of(column)
+    return meaning.words if meaning else _WORDS.get(column, column)
+
+
 def _plain(text: str) -> str:
     """Text that matplotlib does not take for mathematics."""
     return text.replace("$", r"\$")
@@ -213,9 +212,7 @@ def _legend_columns(labels: Sequence[str], width: float) -> int:
     return max(1, min(len(labels), int(width / (_LETTER * longest + 0.55))))
 
 
-def _common_env(runs: Sequence[Run]) -> str | None:
+def _common_env(runs: Sequence[Run]) -> str:
     """The environment's id where all runs have the same."""
-    envs = [run.config.get("env") for run in runs]
-    names = {env.get("id") if isinstance(env, dict) else env for env in envs}
-    name = names.pop() if len(names) == 1 else None
-    return name if isinstance(name, str) else None
+    names = {run.env for run in runs}
+    return names.pop() if len(names) == 1 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from gridrl.errors import BadValue, did_you_mean
 from gridrl.log.standing import PERFORMANCE
 from gridrl.results.curves import check_columns, group
 from gridrl.results.drawing import STYLE, Drawing
-from gridrl.results.reader import FoundRuns, find_runs
+from gridrl.results.reader import RunSet, find_runs
 from gridrl.results.stats import ESTIMATES
 from gridrl.utils.console import warn_line
 from gridrl.utils.files import atomic_path
@@ -24,7 +25,7 @@ Words = str | Sequence[str] | None
 
 
 def plot(
-    logdirs: Paths,
+    logdirs: Paths | RunSet,
     *,
     legend: Words = None,
     xaxis: str = "TotalEnvInteracts",
@@ -40,7 +41,8 @@ def plot(
     """Draws learning curves and gives the figure; what cannot be read is left out, and said.
 
     Args:
-        logdirs: run directories, directories that hold runs, or the beginning of their names.
+        logdirs: run directories, directories that hold runs, or the beginning of their names; or the runs themselves,
+            as `gridrl.results.reader.find_runs` finds them.
         legend: labels, one for each directory or one for each curve; the same label twice makes one curve of two.
         xaxis: the column along the bottom.
         value: the column that is drawn, or several: one plot for each. `"Performance"` is the return of test
@@ -62,9 +64,10 @@ def plot(
     import matplotlib
 
     files = _files(save)
-    found = _chosen(logdirs, _words(select), _words(exclude))
     values = list(dict.fromkeys(_words(value)))
     _check(est, smooth, values, ax)
+    found = _chosen(logdirs, _words(select), _words(exclude))
+    _read(found, [xaxis, *values])
     check_columns(found.runs, xaxis, values)
     drawing = Drawing(found, group(found, _words(legend), by_run=count), xaxis, smooth, est)
     with matplotlib.rc_context(STYLE):
@@ -97,24 +100,36 @@ def _check(est: str, smooth: int, values: Sequence[str], ax: Axes | None) -> Non
         raise BadValue(f"ax: takes one value, not {len(values)}: {', '.join(values)}.")
 
 
-def _chosen(logdirs: Paths, select: Sequence[str], exclude: Sequence[str]) -> FoundRuns:
+def _chosen(logdirs: Paths | RunSet, select: Sequence[str], exclude: Sequence[str]) -> RunSet:
     """The runs that were asked for, all of them with rows."""
-    found = find_runs([logdirs] if isinstance(logdirs, (str, Path)) else logdirs)
+    found = logdirs if isinstance(logdirs, RunSet) else find_runs(_paths(logdirs))
     if not found.runs:
-        raise BadValue(_nothing("There is no run in", found))
-    found.runs = [run for run in found.runs if _is_chosen(str(run.dir), select, exclude)]
-    if not found.runs:
+        wanted = f"None of the {found.not_chosen} runs that were found is wanted in"
+        what = wanted if found.not_chosen else "There is no run in"
+        raise BadValue(_nothing(what, found))
+    runs = [run for run in found.runs if _is_chosen(str(run.dir), select, exclude)]
+    if not runs:
         raise BadValue(_nothing("`--select` and `--exclude` leave no run of", found))
-    if not found.with_rows():
+    # a copy: the caller's own set stays as it is
+    return dataclasses.replace(found, runs=runs, skipped=[*found.skipped], notes=[*found.notes])
+
+
+def _read(found: RunSet, names: Sequence[str]) -> None:
+    if not found.with_rows(names):
         raise BadValue(_nothing("There is no row in", found))
-    return found
+    mixtures = [found.mixed_scores(name) for name in names]
+    found.notes += [mixture for mixture in dict.fromkeys(mixtures) if mixture]
+
+
+def _paths(logdirs: Paths) -> list[str | Path]:
+    return [logdirs] if isinstance(logdirs, (str, Path)) else list(logdirs)
 
 
 def _is_chosen(path: str, select: Sequence[str], exclude: Sequence[str]) -> bool:
     return all(part in path for part in select) and not any(part in path for part in exclude)
 
 
-def _nothing(what: str, found: FoundRuns) -> str:
+def _nothing(what: str, found: RunSet) -> str:
     where = f"{what} {', '.join(map(str, found.logdirs)) or 'no directory at all'}."
     return "\n".join([where, *map(str, found.skipped)])
 
@@ -155,11 +170,6 @@ def _write(figure: Figure, files: Sequence[Path]) -> None:
             raise BadValue(f"`--save`: {file} cannot be written: {error.strerror}.") from error
 
 
-def _tell(found: FoundRuns) -> None:
-    for note in found.notes:
-        warn_line(note)
-    for skipped in dict.fromkeys(found.skipped):
-        warn_line(f"left out {skipped}")
-    unfinished = [f"{run.dir.name} ({run.state})" for run in found.runs if run.state not in ("", "done")]
-    if unfinished:
-        warn_line(f"not finished: {', '.join(unfinished[:8])}{', ...' if len(unfinished) > 8 else ''}")
+def _tell(found: RunSet) -> None:
+    for line in found.told():
+        warn_line(line)

@@ -1,140 +1,178 @@
-"""Finds run directories and reads what stands in them; a directory that cannot be read stops nothing."""
+"""Finds run directories, of gridrl and of other programs; one that cannot be read stops nothing, and is told."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, overload
 
-from gridrl.errors import BadValue, did_you_mean
+from gridrl.errors import BadValue
 from gridrl.log.record import derived_state
+from gridrl.results.choosing import Choice, Where
+from gridrl.results.columns import mixed_scores
+from gridrl.results.identity import Grouping, identify
+from gridrl.results.places import Place, Skipped, matching_dirs, natural, walk
+from gridrl.results.run import Run
+from gridrl.results.sources import source_in
 from gridrl.utils.files import RunPaths, read_json
 
 if TYPE_CHECKING:
-    from gridrl.log.progress import Column
-
-PROGRESS_NAMES = ("progress.txt", "progress.csv")
-"""Files of rows, the first one wins: ours and Spinning Up's, stable-learning-control's."""
+    import pandas
 
 _MAX_PLACES = 2000  # directories that are looked at for a hint
-_INSIDE_RUNS = frozenset({"checkpoints", "model", "ranks", "tensorboard", "wandb", "pyt_save", "torch_save"})
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run directory.
-
-    Attributes:
-        dir: the directory, by the path that it was found through.
-        logdir: what was asked for: the directory that the run was found in.
-        progress: its file of rows.
-        name: the experiment's name, without the seed.
-        seed: its seed, None where none is recorded.
-        config: `config.json`, empty where there is none.
-    """
-
-    dir: Path
-    logdir: Path
-    progress: Path
-    name: str
-    seed: int | None
-    config: Mapping[str, Any] = field(repr=False)
-
-    @cached_property
-    def columns(self) -> dict[str, Column]:
-        """The rows by column, see `gridrl.log.progress.read_progress`; read when first asked for.
-
-        Raises:
-            OSError, ValueError: the file cannot be read.
-        """
-        from gridrl.log.progress import read_progress
-
-        return read_progress(self.progress)
-
-    @property
-    def num_rows(self) -> int:
-        """How many rows stand in the file."""
-        return max((len(column) for column in self.columns.values()), default=0)
-
-    @property
-    def state(self) -> str:
-        """How the run is doing (`gridrl.log.record.derived_state`); empty where gridrl did not launch it."""
-        return derived_state(self.dir) if RunPaths(self.dir).status.exists() else ""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Something that was found and could not be used.
-
-    Attributes:
-        path: where.
-        reason: why, in words.
-    """
-
-    path: Path
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+_MAX_TOLD = 8  # runs that are named in one line
 
 
 @dataclass
-class FoundRuns:
-    """What `find_runs` found.
+class RunSet:
+    """Runs, and what was found beside them.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as data:
+    ...     _ = Path(data, "progress.txt").write_text("TotalEnvInteracts\\tAverageEpRet\\n1000\\t20.5\\n2000\\t31\\n")
+    ...     for run in find_runs([data]):
+    ...         print(run["TotalEnvInteracts"], run["Performance"], run.score_column())
+    [1000. 2000.] [20.5 31. ] AverageEpRet
 
     Attributes:
         logdirs: the directories that were searched, in order.
         runs: the runs in them, each once.
+        waiting: runs that were launched and have no file of rows.
         skipped: what was left out, with reasons.
         notes: what else is worth a word.
+        not_chosen: how many runs were not wanted.
     """
 
     logdirs: list[Path]
     runs: list[Run] = field(default_factory=list)
+    waiting: list[Run] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    not_chosen: int = 0
 
-    def with_rows(self) -> list[Run]:
-        """Reads the runs; those without a row, or that cannot be read, move to `skipped`."""
-        runs = []
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @overload
+    def __getitem__(self, place: int) -> Run: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Run]: ...
+    def __getitem__(self, place: int | slice) -> Run | list[Run]:
+        """The run, or the runs, at a place."""
+        return self.runs[place]
+
+    def with_rows(self, names: Iterable[str] = ()) -> list[Run]:
+        """Reads the runs; those without a row, or that cannot be read, move to `skipped`.
+
+        Args:
+            names: columns, or names that stand for columns, to read at once.
+        """
+        asked, runs = list(names), []
         for run in self.runs:
-            reason = _why_unreadable(run)
+            reason = _why_unreadable(run, asked)
             if reason:
-                self.skipped.append(Skipped(run.progress, reason))
+                self.skipped.append(Skipped(run.path, reason))
             else:
                 runs.append(run)
         self.runs = runs
         return runs
 
+    def told(self) -> list[str]:
+        """Everything that a reader of a figure, a table or a page should know, a line for each."""
+        lines = [*self.notes]
+        lines += [f"left out {skipped}" for skipped in dict.fromkeys(self.skipped)]
+        states = {id(run): run.state for run in self.runs}
+        for run in self.runs:
+            if states[id(run)] != "running":  # its file may grow at any moment
+                lines += [f"{run.path}: {note}" for note in run.notes]
+        unfinished = [f"{run.dir.name} ({states[id(run)]})" for run in self.runs if states[id(run)] not in ("", "done")]
+        if unfinished:
+            more = ", ..." if len(unfinished) > _MAX_TOLD else ""
+            lines.append(f"not finished: {', '.join(unfinished[:_MAX_TOLD])}{more}")
+        return lines
 
-def _why_unreadable(run: Run) -> str:
+    def mixed_scores(self, name: str) -> str:
+        """What has to be told where the columns that a name stands for share an axis, see `results.columns`."""
+        return mixed_scores(column for run in self.runs if (column := run.find(name)) is not None)
+
+    def to_frame(self, names: Sequence[str] | None = None) -> pandas.DataFrame:
+        """All rows of all runs as a pandas frame, see `gridrl.results.frame.to_frame`.
+
+        Raises:
+            BadValue: pandas is not installed.
+        """
+        from gridrl.results.frame import to_frame
+
+        return to_frame(self, names)
+
+
+def _why_unreadable(run: Run, asked: Sequence[str]) -> str:
     try:
-        if run.progress.stat().st_size == 0:
-            return "is empty"
-        return "" if run.num_rows else "holds a header and no row"
-    except (OSError, ValueError) as error:
-        return f"cannot be read: {error}"
+        run.columns([column for name in asked if (column := run.find(name)) is not None])
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
-def find_runs(dirs: Iterable[str | Path]) -> FoundRuns:
-    """Finds the runs in directories.
+def find_runs(
+    dirs: Iterable[str | Path] | str | Path,
+    *,
+    group: str | None = None,
+    where: Where = (),
+    states: str | Sequence[str] | None = None,
+    name: str | None = None,
+) -> RunSet:
+    """Finds the runs in directories; their rows are read later, when they are asked for.
 
     Args:
         dirs: run directories, directories that hold runs at any depth, or the beginning of the names of such:
             `data/ppo` means `data/ppo` if there is one, else everything whose name starts with it.
+        group: a regular expression that finds what a run is grouped by in its path; see
+            `gridrl.results.identity.Grouping`.
+        where: hyperparameters that a run must have: `{"ac_kwargs:hidden_sizes": [64, 64]}`, or pairs of a key and a
+            value; of several values for one key it must have one.
+        states: a state, or several, one of which a run must be in.
+        name: what a run's name, or that of its directory, must look like; `*` stands for any letters.
 
     Returns:
         The runs in the order of `dirs`, then of their names, `s2` before `s10`. Links are followed, in circles once.
 
     Raises:
-        BadValue: there is no such directory; a near match is told. All of them are told at once.
+        BadValue: there is no such directory, state, or hyperparameter; a near match is told. All are told at once.
     """
-    faults, logdirs = [], []
+    choice, grouping = Choice(where, states, name), Grouping(group) if group else None
+    found = RunSet(_logdirs([dirs] if isinstance(dirs, (str, Path)) else dirs))
+    visited: set[tuple[int, int]] = set()
+    run_dirs: set[Path] = set()
+    unmatched = 0
+    for logdir in found.logdirs:
+        for place in walk(logdir, visited, found.skipped):
+            run = _run_at(place, logdir, grouping, run_dirs, found.notes)
+            if run is None:
+                continue
+            run_dirs.add(run.dir)
+            if not choice.takes(run):
+                found.not_chosen += 1
+                continue
+            unmatched += grouping is not None and not run.identity.is_grouped
+            _add(run, found)
+    choice.check()
+    if unmatched:
+        what = "1 run does" if unmatched == 1 else f"{unmatched} runs do"
+        found.notes.append(f"{what} not match `--group`: grouped by name")
+    return found
+
+
+def _logdirs(dirs: Iterable[str | Path]) -> list[Path]:
+    faults: list[str] = []
+    logdirs: list[Path] = []
     for directory in dirs:
         try:
             logdirs += [path for path in matching_dirs(directory) if path not in logdirs]
@@ -142,11 +180,33 @@ def find_runs(dirs: Iterable[str | Path]) -> FoundRuns:
             faults.append(str(error))
     if faults:
         raise BadValue("\n".join(faults))
-    found, visited = FoundRuns(logdirs), set[tuple[int, int]]()
-    for logdir in logdirs:
-        for path in _walk(logdir, visited, found.skipped):
-            _add_run(path, logdir, found)
-    return found
+    return logdirs
+
+
+def _run_at(place: Place, logdir: Path, grouping: Grouping | None, run_dirs: set[Path], notes: list[str]) -> Run | None:
+    """The run of a place, None where there is none."""
+    paths = RunPaths(place.path)
+    source = source_in(place.path, place.files)
+    if source is not None and source.kind != "progress" and not run_dirs.isdisjoint(place.above):
+        return None  # a part of the run above: its test episodes, its event files
+    if source is None and paths.status.name not in place.files:
+        return None
+    config = read_json(paths.config) if paths.config.name in place.files else {}
+    if not isinstance(config, dict):
+        notes.append(f"{paths.config} cannot be read; the name of its directory is taken")
+        config = {}
+    identity = identify(config, place.path)
+    if grouping is not None:
+        identity = grouping.identify(identity, place.path.as_posix())
+    return Run(place.path, logdir, identity, source, config)
+
+
+def _add(run: Run, found: RunSet) -> None:
+    if run.source is not None:
+        found.runs.append(run)
+    else:
+        found.waiting.append(run)
+        found.skipped.append(Skipped(run.dir, f"no row yet ({derived_state(run.dir)})"))
 
 
 def find_run_dirs(dirs: Iterable[str | Path]) -> list[Path]:
@@ -159,107 +219,13 @@ def find_run_dirs(dirs: Iterable[str | Path]) -> list[Path]:
         BadValue: there is no such directory, or no run below it; a near match is told.
     """
     found = find_runs(dirs)
-    waiting = [skipped.path for skipped in found.skipped if RunPaths(skipped.path).status.exists()]
-    run_dirs = [*(run.dir for run in found.runs), *waiting]
+    run_dirs = [run.dir for run in [*found.runs, *found.waiting]]
     if not run_dirs:
         where = ", ".join(map(str, found.logdirs))
         near = [str(run_dir) for logdir in found.logdirs for run_dir in runs_near(logdir.absolute().parent)][:8]
         told = "".join([" Runs near it:", *(f"\n  {run_dir}" for run_dir in near)]) if near else ""
         raise BadValue(f"{where}: there is no run.{told}")
     return sorted(run_dirs, key=lambda run_dir: natural(str(run_dir)))
-
-
-def matching_dirs(directory: str | Path) -> list[Path]:
-    """The directory itself, or those beside it whose names start with its last part.
-
-    Raises:
-        BadValue: there is neither; a near match is told.
-    """
-    path = Path(directory).expanduser()
-    if path.is_dir():
-        return [path]
-    parent = path.parent
-    names = _names_in(parent)
-    matches = [parent / name for name in names if name.startswith(path.name) and (parent / name).is_dir()]
-    if not matches:
-        raise BadValue(_not_there(path))
-    return matches
-
-
-def _names_in(directory: Path) -> list[str]:
-    try:
-        return sorted((entry.name for entry in os.scandir(directory) if not entry.name.startswith(".")), key=natural)
-    except OSError:
-        return []
-
-
-def _not_there(path: Path) -> str:
-    """Says how far the path goes, and what is near to the part that is not there."""
-    known = path.parent
-    missing = path.name
-    while not known.is_dir() and known != known.parent:
-        known, missing = known.parent, known.name
-    there = [name for name in _names_in(known) if (known / name).is_dir()]
-    if path.is_file():
-        return f"{path}: is a file; its directory is wanted."
-    near = did_you_mean(missing, there)
-    listed = f" There are: {', '.join(there[:8])}{', ...' if len(there) > 8 else ''}." if there and not near else ""
-    return f"{path}: {known} has no directory that starts with {missing!r}.{near}{listed}"
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """A sorting key by which `s2` comes before `s10`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-def _walk(directory: Path, visited: set[tuple[int, int]], skipped: list[Skipped]) -> Iterator[Path]:
-    """`directory` and everything below it, each place once, whatever links lead there."""
-    try:
-        status = directory.stat()
-        names = [entry.name for entry in os.scandir(directory) if entry.is_dir()]
-    except OSError as error:
-        skipped.append(Skipped(directory, f"cannot be read: {error.strerror}"))
-        return
-    if (status.st_dev, status.st_ino) in visited:
-        return
-    visited.add((status.st_dev, status.st_ino))
-    yield directory
-    for name in sorted(names, key=natural):
-        if name not in _INSIDE_RUNS and not name.startswith((".", "claim.")):
-            yield from _walk(directory / name, visited, skipped)
-
-
-def _progress_in(directory: Path) -> Path | None:
-    return next((path for name in PROGRESS_NAMES if (path := directory / name).is_file()), None)
-
-
-def _add_run(directory: Path, logdir: Path, found: FoundRuns) -> None:
-    progress = _progress_in(directory)
-    paths = RunPaths(directory)
-    if progress is None:
-        if paths.status.exists():
-            found.skipped.append(Skipped(directory, f"no row yet ({derived_state(directory)})"))
-        return
-    config = read_json(paths.config) if paths.config.exists() else {}
-    if not isinstance(config, dict):
-        found.notes.append(f"{paths.config} cannot be read; the name of its directory is taken")
-        config = {}
-    found.runs.append(
-        Run(directory, logdir, progress, _name_of(config, directory), _seed_of(config, directory), config)
-    )
-
-
-def _name_of(config: Mapping[str, Any], directory: Path) -> str:
-    name = config.get("exp_name")
-    return name if isinstance(name, str) and name else re.sub(r"_s\d+$", "", directory.absolute().name)
-
-
-def _seed_of(config: Mapping[str, Any], directory: Path) -> int | None:
-    seed = config.get("seed")
-    if isinstance(seed, int):
-        return seed
-    match = re.search(r"_s(\d+)$", directory.absolute().name)
-    return int(match[1]) if match else None
 
 
 def runs_near(directory: Path, limit: int = 8) -> list[Path]:
@@ -271,5 +237,5 @@ def runs_near(directory: Path, limit: int = 8) -> list[Path]:
     """
     while not directory.is_dir() and directory != directory.parent:
         directory = directory.parent
-    places = itertools.islice(_walk(directory, set(), []), _MAX_PLACES)
-    return list(itertools.islice((place for place in places if _progress_in(place)), limit))
+    places = itertools.islice(walk(directory, set(), []), _MAX_PLACES)
+    return list(itertools.islice((place.path for place in places if source_in(place.path, place.files)), limit))

@@ -9,7 +9,8 @@ import pytest
 
 from gridrl.errors import BadValue
 from gridrl.results.curves import Curve, check_columns, column_of, group, series
-from gridrl.results.reader import Skipped, find_runs
+from gridrl.results.places import Skipped
+from gridrl.results.reader import find_runs
 from tests.results.made_runs import MakeRun
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gridrl.errors import BadValue
+from gridrl.errors import BadValue, ColumnError
 from gridrl.log.record import Status, write_status
-from gridrl.results.reader import find_runs, matching_dirs, natural, runs_near
+from gridrl.results.places import matching_dirs, natural
+from gridrl.results.reader import find_runs, runs_near
 from tests.results.made_runs import MakeRun
 
 
@@ -22,7 +27,7 @@ def test_a_run_is_read(make_run: MakeRun, data: Path) -> None:
     (run,) = find_runs([data]).runs
     assert (run.dir, run.logdir, run.name, run.seed, run.num_rows, run.state) == (path, data, "ppo", 3, 2, "")
     assert run.config["variant"] == {"gamma": 0.9}
-    assert run.columns["AverageEpRet"].tolist() == [1.0, 2.0]
+    assert run["AverageEpRet"].tolist() == [1.0, 2.0]
 
 
 def test_runs_come_by_directory_then_by_name_with_numbers_in_order(make_run: MakeRun, data: Path) -> None:
@@ -100,15 +105,15 @@ def test_what_has_no_rows_is_set_aside_with_a_reason(make_run: MakeRun, data: Pa
 
 
 def test_what_cannot_be_read_is_set_aside(make_run: MakeRun, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     make_run("a", 0)
-    monkeypatch.setattr("gridrl.log.progress.read_progress", refuse)
+    monkeypatch.setattr("gridrl.results.sources.read_table", refuse)
     found = find_runs([data])
     assert found.with_rows() == []
     assert [str(skipped) for skipped in found.skipped] == [
-        f"{data}/a/a_s0/progress.txt: cannot be read: [Errno 13] Permission denied"
+        f"{data}/a/a_s0/progress.txt: cannot be read: Permission denied"
     ]
 
 
@@ -177,8 +182,130 @@ def test_runs_of_other_programs_are_read(data: Path) -> None:
     (path / "progress.csv").write_text("Epoch,AverageEpRet,TotalEnvInteracts\n1,-5.5,400\n2,-4.5,800\n")
     (path / "config.json").write_text(json.dumps({"exp_name": "slc", "env": "Pendulum-v1"}))
     (run,) = find_runs([data]).with_rows()
-    assert (run.name, run.seed, run.progress.name) == ("slc", 10, "progress.csv")
-    assert run.columns["AverageEpRet"].tolist() == [-5.5, -4.5]
+    assert (run.name, run.seed, run.path.name) == ("slc", 10, "progress.csv")
+    assert run["AverageEpRet"].tolist() == [-5.5, -4.5]
+
+
+def test_a_directory_has_one_source_and_what_lies_below_a_run_belongs_to_it(make_run: MakeRun, data: Path) -> None:
+    path = make_run("a", 0)
+    monitor = "#{}\nr,l,t\n1,2,3\n"
+    for name in ("progress.csv", "monitor.csv"):
+        (path / name).write_text(monitor)
+    for place in (path / "eval", path / "deep" / "eval", data / "b" / "env"):
+        place.mkdir(parents=True)
+        (place / "monitor.csv").write_text(monitor)
+    (data / "b" / "progress.csv").write_text("a,b\n1,2\n")
+    (data / "b" / "monitor.csv").write_text(monitor)
+    (data / "c").mkdir()
+    (data / "c" / "2.monitor.csv").write_text(monitor)
+    found = find_runs([data])
+    assert [str(run.path.relative_to(data)) for run in found] == [
+        "a/a_s0/progress.txt",
+        "b/progress.csv",
+        "c/2.monitor.csv",
+    ]
+
+
+def test_a_run_below_a_run_is_a_run(make_run: MakeRun, data: Path) -> None:
+    make_run("a", 0)
+    (data / "progress.txt").write_text("Epoch\n1\n")
+    assert names(data) == ["data", "a_s0"]
+
+
+def test_what_is_told_of_runs_is_told_in_one_place(make_run: MakeRun, data: Path) -> None:
+    for seed, state in enumerate(("done", "failed", "running", "")):
+        path = make_run("a", seed)
+        with open(path / "progress.txt", "a") as file:
+            file.write("300\t3")
+        if state:
+            write_status(path, Status(state))
+    make_run("b", 0, {})
+    (make_run("c", 0) / "config.json").write_text("{")
+    found = find_runs(data, group=r"a_s\d")
+    found.with_rows(["Performance"])
+    half = "half a row at its end is left out"
+    assert found.told() == [
+        f"{data}/c/c_s0/config.json cannot be read; the name of its directory is taken",
+        "2 runs do not match `--group`: grouped by name",
+        f"left out {data}/b/b_s0/progress.txt: is empty",
+        *(f"{data}/a/a_s{seed}/progress.txt: {half}" for seed in (0, 1, 3)),
+        "not finished: a_s1 (failed), a_s2 (running)",
+    ]
+
+
+def test_a_column_can_be_asked_for_by_what_it_means(make_run: MakeRun, data: Path) -> None:
+    both = {"TotalEnvInteracts": [1, 2], "AverageEpRet": [3, 4], "AverageTestEpRet": [5, 6], "Time": [7, 8]}
+    make_run("a", 0, both)
+    (run,) = find_runs(data)
+    assert run["global_step"].tolist() == [1, 2]
+    assert run["Performance"].tolist() == [5, 6]
+    assert (run.score_column(), run.score_column("training")) == ("AverageTestEpRet", "AverageEpRet")
+    assert (run.score_column("evaluation"), run.steps_column, run.time_column) == (
+        "AverageTestEpRet",
+        "TotalEnvInteracts",
+        "Time",
+    )
+    assert list(run.columns(["Time", "nothing", "AverageEpRet"])) == ["Time", "AverageEpRet"]
+    assert list(run.columns()) == list(both)
+    with pytest.raises(ColumnError) as told:
+        run["AverageEpLen"]
+    assert str(told.value) == (
+        f"{data}/a/a_s0/progress.txt: no column 'AverageEpLen'. Did you mean 'AverageEpRet'? "
+        "There are: TotalEnvInteracts, AverageEpRet, AverageTestEpRet, Time."
+    )
+
+
+def test_a_set_of_runs_is_a_sequence(make_run: MakeRun, data: Path) -> None:
+    for seed in range(3):
+        make_run("a", seed, code="c0de" if seed else 7)
+    found = find_runs(data)
+    assert (len(found), [run.seed for run in found], found[1].seed) == (3, [0, 1, 2], 1)
+    assert [run.code for run in found[1:]] == ["c0de", "c0de"]
+    assert found[0].code is None
+
+
+def test_a_folder_that_may_not_be_read_is_told(make_run: MakeRun, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run("a", 0)
+    make_run("b", 0)
+    scan = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_runs(data)
+    assert [run.name for run in found] == ["b"]
+    assert found.told() == [f"left out {data}/a: cannot be read: Permission denied"]
+
+
+@given(content=st.binary(max_size=200), name=st.sampled_from(["progress.txt", "progress.csv", "0.monitor.csv"]))
+def test_any_bytes_are_rows_or_are_told(tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str) -> None:
+    run_dir = tmp_path_factory.mktemp("any")
+    (run_dir / name).write_bytes(content)
+    (run_dir / "config.json").write_bytes(content)
+    found = find_runs(run_dir)
+    assert len(found) == 1
+    rows = [run.num_rows for run in found.with_rows(["Performance", "TotalEnvInteracts"])]
+    assert len(rows) + len(found.skipped) == 1
+    assert all(count > 0 for count in rows)
+    assert any(str(run_dir) in line for line in found.told())  # of the configuration at least
+
+
+def test_a_thousand_directories_deep_is_no_matter(data: Path) -> None:
+    path, way = data, []
+    for _ in range(1100):
+        path = path / "d"
+        path.mkdir()
+        way.append(path)
+    (path / "progress.txt").write_text("Epoch\n1\n")
+    try:
+        assert len(find_runs(data)) == 1
+    finally:  # nothing else could clear that away
+        (path / "progress.txt").unlink()
+        for path in reversed(way):
+            path.rmdir()
 
 
 def test_hints_look_no_further_than_the_nearest_directory(make_run: MakeRun, data: Path) -> None:
