@@ -53,6 +53,7 @@ class Ending:
         rank: the MPI rank that failed first, None where none is to be told.
         cpu_s: CPU seconds of the process and the children that it waited for, None where unknown.
         peak_memory_mb: the most that the process had resident, in MiB, None where unknown.
+        left_behind: processes that it had left in sessions of their own, which were ended.
         is_ours: whether this launcher had to do with it; another one looks after its status else.
     """
 
@@ -63,6 +64,7 @@ class Ending:
     cpu_s: float | None = None
     peak_memory_mb: float | None = None
     is_ours: bool = True
+    left_behind: tuple[str, ...] = ()
 
     @property
     def has_failed(self) -> bool:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from gridrl.launch.backend import THREADS, Ending, Resources
+from gridrl.launch.leftovers import VARIABLE as RUN_VARIABLE
+from gridrl.launch.leftovers import end_left_behind, marked
 from gridrl.launch.lifeline import Lifeline
 from gridrl.launch.run_process import STRAGGLERS_S, Reaped, RunProcess
 from gridrl.log.current import PREEMPTED
@@ -75,7 +77,7 @@ def start(paths: RunPaths, resources: Resources, *, streams: bool = False, forks
     if resources.num_cpu > 1:
         return Ranks(paths, resources, streams)
     if forks is not None and resources.threads == 1 and not streams:
-        running = forks.start(paths, run_environment(resources))
+        running = forks.start(paths, run_environment(paths, resources))
         if running is not None:
             return running
     return FreshProcess(paths, resources, streams)
@@ -127,9 +129,9 @@ def worker_environment(threads: int) -> dict[str, str]:
     return environ
 
 
-def run_environment(resources: Resources) -> dict[str, str]:
-    """The variables of a run's process that has these resources."""
-    return worker_environment(resources.threads) | resources.variables
+def run_environment(paths: RunPaths, resources: Resources) -> dict[str, str]:
+    """The variables of the processes of a run that has these resources."""
+    return worker_environment(resources.threads) | resources.variables | {RUN_VARIABLE: str(paths.root)}
 
 
 def worker_command(paths: RunPaths, *, ranks: bool = False) -> list[str]:
@@ -152,7 +154,7 @@ class FreshProcess(RunProcess):
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if streams else log,
                 stderr=subprocess.STDOUT,
-                env=run_environment(resources) | lifeline.variables,
+                env=run_environment(paths, resources) | lifeline.variables,
                 pass_fds=lifeline.inherited,
                 start_new_session=_IS_POSIX,
             )
@@ -224,7 +226,7 @@ class Ranks:
         self._terminal = Terminal() if streams else None
         command = worker_command(paths, ranks=True)
         self._running: RunningRanks = start_ranks(
-            command, resources.num_cpu, paths, run_environment(resources), threads=resources.threads
+            command, resources.num_cpu, paths, run_environment(paths, resources), threads=resources.threads
         )
 
     @property
@@ -237,7 +239,8 @@ class Ranks:
         while (outcome := self._running.wait(_LOOK_S if self._terminal else None)) is None:
             self._show_more()
         self._show_more()
-        ending = Ending("done", 0, cpu_s=outcome.cpu_s, peak_memory_mb=outcome.peak_memory_mb)
+        left_behind = end_left_behind(marked(self._paths.root), STRAGGLERS_S)
+        ending = Ending("done", 0, cpu_s=outcome.cpu_s, peak_memory_mb=outcome.peak_memory_mb, left_behind=left_behind)
         if outcome.ok:
             status = read_status(self._paths.root)
             was_stopped = status is not None and status.state == "preempted"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gridrl.launch.backend import Ending
+from gridrl.launch.leftovers import end_left_behind, marked, told_by_run
 from gridrl.launch.lifeline import Lifeline
 from gridrl.log.record import read_status
 from gridrl.utils.files import RunPaths, log_tail
@@ -70,9 +71,11 @@ class RunProcess:
         said = self._lifeline.message()
         self._lifeline.close()
         ending = _judged(reaped.code, said, self._paths, self.pid)
+        left = told_by_run(said["family"]) if "family" in said else marked(self._paths.root)
         cpu_s = None if reaped.cpu_s is None else round(reaped.cpu_s, 3)
         peak_mb = None if reaped.peak_memory_mb is None else round(reaped.peak_memory_mb, 1)
-        return replace(ending, cpu_s=cpu_s, peak_memory_mb=peak_mb)
+        left_behind = end_left_behind(left, STRAGGLERS_S)
+        return replace(ending, cpu_s=cpu_s, peak_memory_mb=peak_mb, left_behind=left_behind)
 
     def _await_end(self) -> None:
         """Waits until the process has ended; it stays a zombie: its group cannot be mistaken for another one."""

@@ -190,6 +190,8 @@ class Scheduler:
         if not ending.is_ours:
             self._watcher.ended(index, ending, elapsed_s)
             return
+        if ending.left_behind:
+            self._watcher.told(f"{label(run)} left {', '.join(ending.left_behind)} behind: ended.")
         if self._stopping and ending.has_failed:
             ending = replace(ending, state="killed", error=self._stopping, rank=None)
         if ending.has_failed or run.spec.num_cpu > 1:  # else the run has recorded it itself

@@ -23,6 +23,7 @@ from typing import Any
 
 from gridrl.build import resolve, resolve_references
 from gridrl.errors import BadValue, DiskFull
+from gridrl.launch.leftovers import descendants, keep_descendants
 from gridrl.launch.lifeline import RunEnd
 from gridrl.launch.payload import Payload, enter_payload
 from gridrl.launch.placement import take_cores
@@ -60,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     faulthandler.enable()  # a crash inside a library leaves at least its stack in the log
     hear_signals()
     take_cores(this_rank())
+    keep_descendants()
     if in_mpi():
         return run_as_rank(paths)
     return run_alone(paths)
@@ -219,7 +221,7 @@ def _end(paths: RunPaths, status: Status, lifeline: RunEnd | None) -> None:
     if status.state == "done":
         write_status(paths.root, status)  # a run that cannot say so is not done
     if lifeline is not None:
-        lifeline.send({"state": status.state, "error": status.error})
+        lifeline.send({"state": status.state, "error": status.error, "family": descendants()})
     if status.state != "done":
         with contextlib.suppress(OSError):
             write_status(paths.root, status)

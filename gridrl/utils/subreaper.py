@@ -37,6 +37,11 @@ def subreaper() -> Iterator[bool]:
                 _become(before)
 
 
+def become_subreaper() -> bool:
+    """The same for the rest of this process's life; its children do not inherit it."""
+    return _become(True)
+
+
 def _become(wanted: bool) -> bool:
     return sys.platform == "linux" and bool(ctypes.CDLL(None).prctl(_SET, int(wanted), 0, 0, 0) == 0)
 
