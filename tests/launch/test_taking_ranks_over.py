@@ -71,10 +71,12 @@ def test_a_launcher_waits_for_ranks_that_outlive_theirs(script: Callable[[str], 
         family = psutil.Process(first.pid).children(recursive=True)
         ours += [member.pid for member in family]
         keeper, last = marks[1]["keeper"], marks[1]["pid"]
-        os.kill(keeper, signal.SIGSTOP)
-        for pid in [first.pid, *(member.pid for member in family if member.pid not in ranks)]:
+        enders = [first.pid, *(member.pid for member in family if member.pid not in ranks)]
+        for pid in enders:
             kill(pid)
         first.wait()
+        wait_for(lambda: not any(process_identity(pid) for pid in enders))
+        os.kill(keeper, signal.SIGSTOP)  # before that, the system would let it go on when its parent went
         second = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         wait_for(lambda: process_identity(marks[0]["pid"]) is None)
         time.sleep(1.5)  # in which it would start, if it did not wait
