@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from gridrl.errors import BadValue, GridRLWarning, did_you_mean
+from gridrl.stand_ins import stand_in
 
 
 def resolve(path: str) -> Any:
@@ -40,10 +41,12 @@ def resolve(path: str) -> Any:
 def load_file(path: Path) -> ModuleType:
     """Imports a Python file by its path, as `python file.py` would find its neighbours; a second call gives the same.
 
+    In the process of a run it is the copy of the file that the launch has made, if it has made one.
+
     Raises:
         BadValue: there is no such file.
     """
-    path = path.expanduser().resolve()
+    path = Path(stand_in(str(path.expanduser().resolve())))
     if not path.is_file():
         near = did_you_mean(path.name, (found.name for found in path.parent.glob("*.py")))
         raise BadValue(f"{path}: there is no such file.{near}")

@@ -33,6 +33,7 @@ _OF_THE_LAUNCHER = (
     "affinity",
     "gpus_per_run",
     "max_memory",
+    "live_code",
 )
 
 

@@ -44,6 +44,7 @@ def make_config(spec: RunSpec, order: Order, threads: int) -> dict[str, Any]:
         "env": None if environment is None else {"id": environment, "kwargs": variant.get("env_kwargs", {})},
         "grows": convert_json(dict(spec.grows)),
         "epochs": _planned_epochs(spec),
+        "snapshot": None,
         "versions": dict(_versions()),
         "preset": order.preset,
         "command": command_of(order),

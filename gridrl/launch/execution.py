@@ -20,6 +20,7 @@ from gridrl.launch.live import LiveProgress, attended
 from gridrl.launch.local import LocalBackend
 from gridrl.launch.order import Order, Plan, PlannedRun
 from gridrl.launch.plan import make_plan
+from gridrl.launch.provision import provide
 from gridrl.launch.report import announce, announce_moved, summarise
 from gridrl.launch.result import GridResult, RunResult
 from gridrl.launch.resuming import move_away
@@ -84,6 +85,8 @@ def _claimed(order: Order, plan: Plan) -> Iterator[tuple[Plan, Claims | None]]:
 
 
 def _carry_out(order: Order, plan: Plan, claims: Claims | None) -> GridResult:
+    if claims is not None:
+        plan = provide(order, plan)
     pending = [run for run in seeds_slowest(plan.runs) if run.is_due]
     progress = LiveProgress(pending, plan.jobs)
     progress.result = lambda: _result(plan, pending, progress)

@@ -19,6 +19,7 @@ from gridrl.launch.order import PlannedRun
 from gridrl.launch.payload import place_here
 from gridrl.launch.preload import Preload, find_preload
 from gridrl.launch.run_process import Reaped, RunProcess
+from gridrl.stand_ins import StandIns
 from gridrl.utils.console import say
 from gridrl.utils.files import RunPaths
 from gridrl.utils.subreaper import reap_group, subreaper
@@ -38,9 +39,10 @@ class Server:
 
     Args:
         preload: what it imports.
+        stand_ins: the copies of the user's sources that it imports from, if any.
     """
 
-    def __init__(self, preload: Preload) -> None:
+    def __init__(self, preload: Preload, stand_ins: StandIns | None = None) -> None:
         self._channel, theirs = socket.socketpair()
         self._lifeline = Lifeline()
         self._lock = threading.Lock()
@@ -64,7 +66,7 @@ class Server:
             theirs.close()
         self._lifeline.started()
         with contextlib.suppress(OSError):  # it has died already: the hello says so
-            send(self._channel, {"place": place_here(), "preload": preload.as_json()})
+            send(self._channel, {"place": place_here(stand_ins), "preload": preload.as_json()})
 
     @property
     def pid(self) -> int:
@@ -157,12 +159,14 @@ class Forks:
 
     Args:
         preload: what the runs import.
+        stand_ins: the copies of the user's sources that they import from, if any.
     """
 
-    def __init__(self, preload: Preload) -> None:
+    def __init__(self, preload: Preload, stand_ins: StandIns | None = None) -> None:
         self._preload = preload
+        self._stand_ins = stand_ins
         self._lock = threading.Lock()
-        self._servers = [Server(preload)]
+        self._servers = [Server(preload, stand_ins)]
         self._gives_up = False
 
     def prepare(self) -> str | None:
@@ -210,7 +214,7 @@ class Forks:
         self._gives_up = len(self._servers) > _RESTARTS
         if not self._gives_up:
             try:
-                self._servers.append(Server(self._preload))
+                self._servers.append(Server(self._preload, self._stand_ins))
             except OSError:
                 self._gives_up = True
 
@@ -232,13 +236,17 @@ def forks_for(isolation: str, num_cpu: int, threads: int, pending: Sequence[Plan
         pending: the runs that are to be carried out.
     """
     alone = num_cpu == 1 and threads == 1
-    if isolation != "auto" or not alone or len(pending) < 2 or not can_fork():
+    sources = {run.snapshot for run in pending}
+    if isolation != "auto" or not alone or len(pending) < 2 or len(sources) > 1 or not can_fork():
         yield None
         return
     with subreaper() as able, contextlib.ExitStack() as stack:
         forks = None
         if able:
-            forks = Forks(find_preload(run.payload() for run in pending))
+            (snapshot,) = sources
+            forks = Forks(
+                find_preload(run.payload() for run in pending), None if snapshot is None else snapshot.stand_ins
+            )
             stack.callback(forks.close)
             fault = forks.prepare()
             if fault is not None:

@@ -174,6 +174,7 @@ class ExperimentGrid:
         gpus_per_run: float = 0,
         max_memory: str | None = None,
         isolation: str = "auto",
+        live_code: bool = False,
     ) -> GridResult:
         """Runs the thunk for every variant, each in processes and a directory of its own.
 
@@ -209,6 +210,8 @@ class ExperimentGrid:
                 has failed. It is looked at about once a second. None: any amount.
             isolation: "auto": several runs of one rank are forked, on Linux, from a process that has imported what
                 they need, which takes milliseconds and changes no digit; "fresh": each gets an interpreter of its own.
+            live_code: whether runs import your modules as they are when a run starts; else from a copy that is made
+                when the grid starts, so that an edit meanwhile changes nothing.
 
         Returns:
             A record of each run, in the order of `variants()`.
@@ -235,6 +238,7 @@ class ExperimentGrid:
             limits=Limits(retries, timeout, fail_fast, max_failures, threads, affinity, gpus_per_run, max_memory),
             isolation=isolation,
             keys=tuple(self._parameters),
+            live_code=live_code,
         )
         return execute(order, self.print)
 

@@ -60,6 +60,7 @@ def _described(order: Order, plan: Plan) -> dict[str, Any]:
         "preset": order.preset,
         "log": list(order.log),
         "command": command_of(order),
+        "snapshot": next((run.snapshot.name for run in plan.runs if run.snapshot is not None), None),
     }
 
 

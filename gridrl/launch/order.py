@@ -15,6 +15,7 @@ from gridrl.launch.limits import Limits
 from gridrl.launch.payload import Payload
 from gridrl.launch.resuming import USUAL, Resume
 from gridrl.launch.slots import Slots
+from gridrl.launch.snapshot import Snapshot
 from gridrl.launch.spec import RunSpec, has_grown
 from gridrl.launch.variants import SEED, Parameter
 from gridrl.log.record import derived_state
@@ -47,6 +48,7 @@ class Order:
         limits: what runs get, and what is done about those that fail or take too long.
         isolation: one of `ISOLATIONS`.
         keys: what spans the variants.
+        live_code: whether runs import the user's sources as they are when the run starts.
     """
 
     grid: str
@@ -65,6 +67,7 @@ class Order:
     limits: Limits = field(default_factory=Limits)
     isolation: str = "auto"
     keys: Sequence[Parameter] = ()
+    live_code: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,7 @@ class PlannedRun:
         log: names of sinks beside the usual ones.
         env_spec: how its environment is registered, where the launcher's script has done that itself.
         resume: what is wanted of it if it is known already.
+        snapshot: the copy of the user's sources that it imports from; None: the sources themselves.
     """
 
     spec: RunSpec
@@ -86,6 +90,7 @@ class PlannedRun:
     log: tuple[str, ...] = ()
     env_spec: Any = None
     resume: Resume = USUAL
+    snapshot: Snapshot | None = None
 
     @property
     def paths(self) -> RunPaths:
@@ -121,11 +126,12 @@ class PlannedRun:
 
     def payload(self) -> Payload:
         """What its process needs."""
-        arguments = self.spec.arguments
+        arguments, snapshot = self.spec.arguments, self.snapshot
+        target, env_name = self.spec.thunk.target, (arguments.environment or (None,))[0]
         logger = {"output_dir": str(self.place.run_dir), "exp_name": self.place.name}
         logger_kwargs = {**logger, **({"log": list(self.log)} if self.log else {}), **arguments.logger_kwargs}
         return Payload(
-            thunk=self.spec.thunk.target,
+            thunk=target if snapshot is None else snapshot.thunk(self.spec.thunk.identity, target),
             keywords={
                 **arguments.keywords,
                 **({SEED: self.spec.seed} if arguments.takes_seed else {}),
@@ -133,8 +139,9 @@ class PlannedRun:
             },
             seed=self.spec.seed,
             environment=arguments.environment,
-            env_spec=self.env_spec,
+            env_spec=self.env_spec if snapshot is None else snapshot.env_spec(env_name, self.env_spec),
             logger_kwargs=logger_kwargs,
+            stand_ins=None if snapshot is None else snapshot.stand_ins,
         )
 
 

@@ -19,7 +19,9 @@ from typing import Any
 
 import gridrl
 from gridrl.errors import NotPicklable, PayloadError, PayloadVersion
+from gridrl.launch.stored import Stored
 from gridrl.log.disk import told_when_full
+from gridrl.stand_ins import StandIns, use_stand_ins
 from gridrl.utils.files import write_atomic
 
 FORMAT = 1
@@ -37,14 +39,16 @@ class Payload:
         environment: id and keyword arguments of the environment that `env_fn` makes, None where there is none.
         env_spec: how to register that environment where the launcher's script has registered it itself.
         logger_kwargs: those of the logger of `current_run`, whether or not the thunk takes them.
+        stand_ins: the copies of the user's sources that it imports from; None: the sources themselves.
     """
 
-    thunk: Callable[..., Any] | str
+    thunk: Callable[..., Any] | str | Stored
     keywords: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     environment: tuple[str, Mapping[str, Any]] | None = None
     env_spec: Any = None
     logger_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    stand_ins: StandIns | None = None
 
 
 def write_payload(path: Path, payload: Payload) -> None:
@@ -55,7 +59,7 @@ def write_payload(path: Path, payload: Payload) -> None:
         DiskFull: no room.
     """
     header = {"format": FORMAT, "gridrl": gridrl.__version__, "python": _python()}
-    body = json.dumps(place_here()).encode() + b"\n" + pickled(payload)
+    body = json.dumps(place_here(payload.stand_ins)).encode() + b"\n" + pickled(payload)
     with told_when_full(path, "the payload was not written"):
         write_atomic(path, json.dumps(header).encode() + b"\n" + zlib.compress(body), mode=0o600)
 
@@ -116,18 +120,40 @@ def _check_header(path: Path, line: bytes) -> None:
         )
 
 
-def place_here() -> dict[str, Any]:
-    """Where this process stands: working directory, module path, arguments."""
-    return {"cwd": os.getcwd(), "sys_path": _absolute_path(), "argv": sys.argv}
+def place_here(stand_ins: StandIns | None = None) -> dict[str, Any]:
+    """Where this process stands: working directory, module path, arguments.
+
+    Args:
+        stand_ins: the copies that whoever enters is to import from.
+    """
+    path = _absolute_path()
+    place: dict[str, Any] = {"cwd": os.getcwd(), "sys_path": path, "argv": sys.argv}
+    if stand_ins is not None:
+        moved = stand_ins.module_path(tuple(path))
+        left = [entry for entry in path if entry not in moved]
+        place |= {"sys_path": moved, "left": left, "stand_ins": stand_ins.as_json()}
+    return place
 
 
 def enter_place(place: Mapping[str, Any]) -> None:
     """Takes this process to where another one stood; entries that imports have added to the module path stay."""
     os.chdir(place["cwd"])
+    stand_ins = StandIns.from_json(place["stand_ins"]) if "stand_ins" in place else None
+    use_stand_ins(stand_ins)
+    if stand_ins is not None:
+        sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) not in place["left"]]
+        _move_variable(stand_ins)
     known = {os.path.abspath(entry) for entry in sys.path} & set(place["sys_path"])
     added = [entry for entry in sys.path if os.path.abspath(entry) not in place["sys_path"]] if known else []
     sys.path[:] = [*place["sys_path"], *added]
     sys.argv[:] = place["argv"]
+
+
+def _move_variable(stand_ins: StandIns) -> None:
+    """The programs that this process starts import from the copies too."""
+    if os.environ.get("PYTHONPATH"):
+        entries = os.environ["PYTHONPATH"].split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join(stand_ins.of(entry) if entry else "" for entry in entries)
 
 
 def _absolute_path() -> list[str]:

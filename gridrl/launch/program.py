@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gridrl.log.current import ATTEMPT, PREEMPTED, RUN_DIR, SEED, CurrentRun, current_run
+from gridrl.stand_ins import stand_in
 from gridrl.utils.files import RunPaths, log_tail
 
 _GRACE_S = 60.0
@@ -39,7 +40,8 @@ def run_program(
 ) -> None:
     """Runs a program to its end.
 
-    It finds `GRIDRL_RUN_DIR`, `GRIDRL_SEED` and `GRIDRL_ATTEMPT` in its environment, and `gridrl.current_run()` is the
+    What runs is the copy of it that the launch has made, if it has made one. It finds `GRIDRL_RUN_DIR`,
+    `GRIDRL_SEED` and `GRIDRL_ATTEMPT` in its environment, and `gridrl.current_run()` is the
     run there too. SIGTERM and SIGUSR1 are passed on. It is done with exit status 0; with 75, or with 0 after a signal,
     it is preempted.
 
@@ -54,7 +56,8 @@ def run_program(
         ProgramFailed: it ended with another exit status, or by a signal.
     """
     run = current_run()
-    words = program_words(command, {**options, **({"seed": str(seed)} if passes_seed else {})})
+    options = {**options, **({"seed": str(seed)} if passes_seed else {})}
+    words = program_words((stand_in(command[0]), *command[1:]), options)
     words = [word.replace("{run_dir}", str(run.dir)).replace("{seed}", str(seed)) for word in words]
     told = {RUN_DIR: str(run.dir), SEED: str(seed), ATTEMPT: str(run.attempt)}
     process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=os.environ | told)

@@ -27,6 +27,7 @@ from gridrl.launch.leftovers import descendants, keep_descendants
 from gridrl.launch.lifeline import RunEnd
 from gridrl.launch.payload import Payload, enter_payload
 from gridrl.launch.placement import take_cores
+from gridrl.launch.stored import Stored
 from gridrl.log.claims import follow_claim, may_write
 from gridrl.log.current import PREEMPTED, CurrentRun, current_run, enter_run
 from gridrl.log.heartbeat import run_beating
@@ -161,7 +162,7 @@ def call_thunk(paths: RunPaths) -> None:
     status = read_status(paths.root)
     attempt = 1 if status is None else status.attempt
     enter_run(CurrentRun(paths.root, seed=payload.seed or 0, attempt=attempt, logger_kwargs=payload.logger_kwargs))
-    thunk = resolve(payload.thunk) if isinstance(payload.thunk, str) else payload.thunk
+    thunk = _thunk(payload)
     keywords = {**resolve_references(dict(payload.keywords)), **_environment(payload)}
     if payload.seed is not None:
         seed_all(rank_seed(payload.seed, this_rank()))
@@ -173,13 +174,19 @@ def call_thunk(paths: RunPaths) -> None:
         )
 
 
+def _thunk(payload: Payload) -> Any:
+    if isinstance(payload.thunk, Stored):
+        return payload.thunk.load()
+    return resolve(payload.thunk) if isinstance(payload.thunk, str) else payload.thunk
+
+
 def _environment(payload: Payload) -> dict[str, Any]:
     """`env_fn`, where the variant names an environment."""
     if payload.environment is None:
         return {}
     name, kwargs = payload.environment
     if payload.env_spec is not None:
-        _register(payload.env_spec)
+        _register(payload.env_spec.load() if isinstance(payload.env_spec, Stored) else payload.env_spec)
     env_fn = resolve("gridrl.envs.making:env_fn")
     return {"env_fn": env_fn(name, **resolve_references(dict(kwargs)))}
 

@@ -128,6 +128,11 @@ class GridPaths:
         """What the grid is, and where its runs are; made from the runs' own files where it is missing."""
         return self.root / "grid.json"
 
+    @property
+    def snapshots(self) -> Path:
+        """Copies of the user's sources, a directory each; see `SnapshotPaths`."""
+        return self.root / "snapshot"
+
     def events(self, host: str, pid: int) -> Path:
         """What a launcher did, one line each."""
         return self.root / f"events-{host}-{pid}.jsonl"
@@ -139,6 +144,42 @@ class GridPaths:
     def seen(self, host: str) -> Path:
         """Which counters of other hosts a host has seen standing since when."""
         return self.root / f"seen-{host}.json"
+
+
+@dataclass(frozen=True)
+class SnapshotPaths:
+    """Every file name of a snapshot.
+
+    Attributes:
+        root: its directory.
+    """
+
+    root: Path
+
+    @property
+    def sources(self) -> Path:
+        """The tree of copies that runs import from."""
+        return self.root / "sources"
+
+    @property
+    def manifest(self) -> Path:
+        """What was copied."""
+        return self.root / "manifest.json"
+
+    @property
+    def description(self) -> Path:
+        """Commit, packages, machine, variables."""
+        return self.root / "snapshot.json"
+
+    @property
+    def diff(self) -> Path:
+        """What had changed since the commit."""
+        return self.root / "git.diff"
+
+    @property
+    def thunk(self) -> Path:
+        """The pickled functions that have no module to be imported from."""
+        return self.root / "thunk.pkl"
 
 
 @contextlib.contextmanager
