@@ -236,14 +236,17 @@ def forks_for(isolation: str, num_cpu: int, threads: int, pending: Sequence[Plan
         pending: the runs that are to be carried out.
     """
     alone = num_cpu == 1 and threads == 1
-    sources = {run.snapshot for run in pending}
-    if isolation != "auto" or not alone or len(pending) < 2 or len(sources) > 1 or not can_fork():
+    if isolation != "auto" or not alone or len(pending) < 2 or not can_fork():
+        yield None
+        return
+    snapshots = {run.snapshot for run in pending}
+    if len(snapshots) > 1:  # one server imports one version of a module
         yield None
         return
     with subreaper() as able, contextlib.ExitStack() as stack:
         forks = None
         if able:
-            (snapshot,) = sources
+            (snapshot,) = snapshots
             forks = Forks(
                 find_preload(run.payload() for run in pending), None if snapshot is None else snapshot.stand_ins
             )
