@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -49,9 +50,14 @@ class StandIns:
     def module_path(self, entries: Iterable[str]) -> list[str]:
         """Python's path with copies in the place of originals, and behind it what the finders of packages under
         development (editable installs) would find elsewhere."""
-        moved = [self.of(entry) for entry in entries]
-        developed = [os.path.dirname(self.of(place)) for place in _developed() if self.of(place) != place]
-        return list(dict.fromkeys([*moved, *developed]))
+        return list(_module_path(self, tuple(entries)))
+
+
+@functools.lru_cache(maxsize=16)
+def _module_path(stand_ins: StandIns, entries: tuple[str, ...]) -> list[str]:
+    moved = [stand_ins.of(entry) for entry in entries]
+    developed = [os.path.dirname(stand_ins.of(place)) for place in _developed() if stand_ins.of(place) != place]
+    return list(dict.fromkeys([*moved, *developed]))
 
 
 def _developed() -> list[str]:

@@ -28,7 +28,8 @@ def provide(order: Order, plan: Plan) -> Plan:
         return plan
     if snapshot.told:
         warn_line(one_line(snapshot.told))
-    return replace(plan, runs=[_with_snapshot(run, snapshot) if run.is_due else run for run in plan.runs])
+    wanted = set(due)
+    return replace(plan, runs=[_with_snapshot(run, snapshot) if run in wanted else run for run in plan.runs])
 
 
 def subject(runs: list[PlannedRun]) -> Subject:

@@ -133,7 +133,7 @@ def read_manifest(paths: SnapshotPaths) -> dict[str, Any]:
 def newest_manifest(grid: GridPaths) -> tuple[dict[str, Any], int]:
     """The manifest that was written last, and when (ns)."""
     try:
-        found = {path: path.stat().st_mtime_ns for path in grid.snapshots.glob("*/manifest.json")}
+        found = {path: path.stat().st_mtime_ns for path in grid.snapshots.glob("[!.]*/manifest.json")}
     except OSError:
         found = {}
     if not found:
@@ -190,14 +190,14 @@ def _make(
         if subject.thunks or subject.env_specs:
             write_stored(aside.thunk, {"thunks": dict(subject.thunks), "env_specs": dict(subject.env_specs)})
         if diff:
-            write_atomic(aside.diff, diff)
+            write_atomic(aside.diff, diff, mode=0o600)  # what it shows may be for its owner alone
         _write_manifest(aside, sources, hashes)
         created = {"created": time.time(), **described}
         write_atomic(aside.description, json.dumps(created, indent=4) + "\n")
         os.rename(aside.root, paths.root)
-    except OSError:
+    except BaseException as error:
         shutil.rmtree(aside.root, ignore_errors=True)
-        if not paths.description.exists():  # else another launcher was faster
+        if not (isinstance(error, OSError) and paths.description.exists()):  # else another launcher was faster
             raise
 
 

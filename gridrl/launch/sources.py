@@ -70,6 +70,7 @@ def find_sources(referred: Collection[Path]) -> Sources:
     known |= dict.fromkeys(path for found in tracked.values() for path in found or ())
     for path in needed:
         known |= dict.fromkeys(_around(path, entries))
+    known = dict.fromkeys(filter(os.path.isfile, known))  # what is tracked may be deleted
     for folder in sorted({os.path.dirname(path) for path in known}):
         known |= dict.fromkeys(_python_files(folder))
     return _within_bounds(known, set(map(str, needed)), bases, tuple(sorted(trees)))
@@ -150,7 +151,7 @@ def _within_bounds(
     below = tuple(os.path.join(base, "") for base in bases)
     found = []
     for path in paths:
-        if path.startswith(below) and os.path.isfile(path):  # else it is tracked, but deleted
+        if path.startswith(below):
             state = os.stat(path)
             found.append(Source(path, state.st_size, state.st_mtime_ns))
     found.sort(key=lambda source: (source.path not in needed, source.size, source.path))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class Stored:
             PayloadError: the file does not hold it.
         """
         try:
-            return pickle.loads(zlib.decompress(Path(self.path).read_bytes()))[self.kind][self.name]
+            return pickle.loads(pickle.loads(zlib.decompress(Path(self.path).read_bytes()))[self.kind][self.name])
         except (OSError, zlib.error, KeyError, TypeError) as error:
             raise PayloadError(
                 f"{self.path}: this does not hold {self.name!r} any more ({type(error).__name__}). "
@@ -43,7 +44,14 @@ class Stored:
 
 
 def write_stored(path: Path, objects: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes objects by kind and name, readable by their owner alone."""
+    """Writes objects by kind and name, readable by their owner alone; what cannot be pickled is left out."""
+    pickled = {kind: dict(_pickled(named)) for kind, named in objects.items()}
+    write_atomic(path, zlib.compress(pickle.dumps(pickled)), mode=0o600)
+
+
+def _pickled(named: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     import cloudpickle
 
-    write_atomic(path, zlib.compress(cloudpickle.dumps(objects)), mode=0o600)
+    for name, value in named.items():
+        with contextlib.suppress(Exception):  # of somebody's own `__reduce__`: its run tells, if it needs it
+            yield name, cloudpickle.dumps(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Collection, Iterable, Mapping
 
 from gridrl.stand_ins import StandIns
@@ -27,7 +28,8 @@ def write_tree(stand_ins: StandIns, contents: Mapping[str, tuple[bytes, int]]) -
         os.makedirs(stand_ins.counterpart(folder), exist_ok=True)
     for path, (content, mtime_ns) in contents.items():
         copy = stand_ins.counterpart(path)
-        with open(copy, "xb") as file:
+        mode = stat.S_IMODE(os.stat(path).st_mode)  # a file that its owner alone can read stays so
+        with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode | stat.S_IWUSR), "wb") as file:
             file.write(content)
         os.utime(copy, ns=(mtime_ns, mtime_ns))
     link_the_rest(stand_ins, contents)

@@ -72,7 +72,7 @@ def test_tracked_files_are_copied_wherever_they_are(project: Path) -> None:
     (project / "late.py").write_text("")
     commit(project, "tools", "launch.py")
     assert copied(taken(project), project).keys() == MODULES | {"tools/a.py", "launch.py", "late.py"}
-    (project / "tools" / "a.py").unlink()
+    shutil.rmtree(project / "tools")
     assert "tools/a.py" not in copied(taken(project), project)
 
 
@@ -133,6 +133,12 @@ def test_each_version_has_a_snapshot_and_none_is_deleted(project: Path) -> None:
     assert copied(second, project)["pkg/late.py"] == "LATE = 2\n"
     (project / "pkg" / "late.py").write_text("LATE = 1\n")
     assert taken(project) == first
+
+
+def test_a_file_for_its_owner_alone_stays_so(project: Path) -> None:
+    (project / "pkg" / "late.py").chmod(0o600)
+    copy = Path(taken(project).stand_ins.of(project / "pkg" / "late.py"))
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
 
 
 def test_a_copy_that_was_cut_off_is_written_again(project: Path) -> None:
