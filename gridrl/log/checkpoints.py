@@ -70,9 +70,9 @@ class Checkpoints:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
+            told = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])  # an empty file is worth no word
             raise CheckpointError(
-                f"{path} cannot be read: {type(error).__name__}: {str(error).splitlines()[0]} "
-                "Remove it to begin from the start."
+                f"{path} cannot be read: {told.rstrip('.')}. Remove it to begin from the start."
             ) from error
         if content.get("format") != FORMAT:
             raise VersionMismatch(

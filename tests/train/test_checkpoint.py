@@ -49,6 +49,11 @@ def test_a_broken_file_and_another_format_are_told_with_what_to_do(tmp_path: Pat
     (tmp_path / "checkpoint_000001.pt").write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError, match=r"checkpoint_000001.pt cannot be read: .* Remove it to begin from the s"):
         checkpoints.load()
+    (tmp_path / "checkpoint_000001.pt").write_bytes(b"")
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint_000001.pt cannot be read: EOFError\. Remove it to begin from"
+    ):
+        checkpoints.load()
     torch.save({"format": 0, "number": 1, "state": {}}, tmp_path / "checkpoint_000001.pt")
     with pytest.raises(VersionMismatch, match="has format 0, this gridrl reads 1"):
         checkpoints.load()
