@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINNED := --quiet --constraint constraints.txt
 
-.PHONY: help install demo test check docs learning bench clean
+.PHONY: help install demo test check docs learning coverage bench clean
 
 help:
 	@echo "make demo      install, train PPO on CartPole (2 variants x 3 seeds, in parallel) and plot it"
@@ -13,6 +13,7 @@ help:
 	@echo "make check     style, types and floors"
 	@echo "make docs      build the pages into docs/_build/html"
 	@echo "make learning  train the learning gates and draw their curves into docs/images"
+	@echo "make coverage  simulate how often the intervals over seeds hold, into docs/statistics.md"
 	@echo "make bench     measure speed against other libraries and launchers into docs/benchmarks.md"
 	@echo "make clean     remove the virtual environment and what was built"
 
@@ -53,6 +54,9 @@ docs: $(VENV)/.dev
 
 learning: $(VENV)/.dev
 	$(BIN)/python benchmarks/learning.py
+
+coverage: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/ppo.py

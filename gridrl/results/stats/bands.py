@@ -9,7 +9,7 @@ from gridrl.errors import BadValue, NotEnoughData, ShapeError, did_you_mean
 from gridrl.results.stats.advising import default_method
 from gridrl.results.stats.checks import Array, Rng, check_confidence, check_resamples, generator
 from gridrl.results.stats.estimates import Estimate
-from gridrl.results.stats.intervals import METHODS, Trim, edges
+from gridrl.results.stats.intervals import METHODS, Trim, edges, has_edges
 from gridrl.results.stats.scores import TRIMS
 
 _AT_ONCE = 4_000_000  # draws held at once: 32 MB
@@ -38,7 +38,7 @@ def band(
         rng: where they come from: a Generator, a seed, or None for seed 0.
 
     Returns:
-        The estimate; its edges are nan where fewer than two seeds are, or one is infinite.
+        The estimate; its edges are nan where fewer than two seeds are (three for the bootstrap-t), or one is infinite.
 
     Raises:
         ShapeError: values of another shape.
@@ -59,8 +59,8 @@ def band(
         with np.errstate(invalid="ignore"):  # infinities of both signs have no mean
             parts[0, places] = there[:, cut : seeds - cut].mean(axis=1)
         places &= np.isfinite(ordered[:, 0]) & np.isfinite(ordered[:, seeds - 1])
-        if seeds >= 2 and places.any():
-            chosen = method or default_method(statistic, int(seeds))
+        chosen = method or default_method(statistic, int(seeds))
+        if has_edges(chosen, int(seeds), 1) and places.any():
             low, high = _in_chunks(ordered[places, :seeds, None], trim, chosen, confidence, resamples, draws)
             parts[1, places], parts[2, places] = low, high
     return Estimate(parts[0], parts[1], parts[2], count)

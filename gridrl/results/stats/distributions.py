@@ -72,9 +72,20 @@ def t_quantile(share: float, df: float) -> float:
     low, high = 0.0, 1.0
     while t_tail(high, df) > tail:
         low, high = high, 2 * high
-    while (middle := (low + high) / 2) not in (low, high):  # until no number lies between
-        low, high = (middle, high) if t_tail(middle, df) > tail else (low, middle)
-    return middle
+    t = (low + high) / 2
+    for _ in range(200):  # Newton's steps, halving where one would leave the bracket: ten or so
+        excess = t_tail(t, df) - tail
+        low, high = (t, high) if excess > 0 else (low, t)
+        nearer = t + excess / _t_density(t, df)
+        nearer = nearer if low < nearer < high else (low + high) / 2
+        if abs(nearer - t) <= 1e-15 * t:
+            break
+        t = nearer
+    return t
+
+
+def _t_density(t: float, df: float) -> float:
+    return math.exp(-(df + 1) / 2 * math.log1p(t * t / df) - _log_beta_half(df / 2)) / math.sqrt(df)
 
 
 def _log_beta_half(a: float) -> float:

@@ -20,7 +20,7 @@ METHODS = ("student_t", "percentile", "bca", "bootstrap_t")
 """Ways to make an interval. All serve the mean, the IQM and the optimality gap; other statistics have `percentile`."""
 
 LEAST_ERROR = 0.2
-"""Of the sample's standard error, what a draw of the bootstrap-t has at least. Costs 0.6 points of coverage at most."""
+"""Of the sample's standard error, what a draw of the bootstrap-t has at least; costs 0.6 points of coverage at most."""
 
 Trim = Callable[[int], int]
 
@@ -95,9 +95,8 @@ def interval(
         return Interval(center, confidence=confidence, reason="1 seed: no interval")
     draws = generator(rng)
     values, trim = as_mean(array, statistic)
-    if trim is None or chosen == "percentile":
-        drawn = distribution(array, function, resamples, draws)[None]
-        low, high = percentile_edges(drawn, confidence)
+    if trim is None:
+        low, high = percentile_edges(distribution(array, function, resamples, draws)[None], confidence)
     else:
         low, high = edges(values[None], trim, chosen, confidence, resamples, draws)
     return Interval(center, float(low[0]), float(high[0]), confidence, chosen, seeds)
@@ -119,9 +118,16 @@ def as_mean(scores: Array, statistic: Statistic) -> tuple[Array, Trim | None]:
     """Scores, and what is left out of them at each end, whose mean is the statistic; None where it is none such."""
     if statistic == "optimality_gap":
         return 1 - np.minimum(scores, 1.0), TRIMS["mean"]
+    if statistic == "median" and scores.shape[1] == 1:
+        return scores, TRIMS["median"]
     if isinstance(statistic, str) and statistic in ("mean", "iqm"):
         return scores, TRIMS[statistic]
     return scores, None
+
+
+def has_edges(method: str, seeds: int, tasks: int) -> bool:
+    """Whether a method can make an interval of so many seeds: two seeds of one task have but one draw with a t."""
+    return seeds > (2 if method == "bootstrap_t" and tasks == 1 else 1)
 
 
 def edges(
@@ -139,7 +145,14 @@ def edges(
 
     Returns:
         low and high, each [problems].
+
+    Raises:
+        NotEnoughData: the method needs three seeds.
     """
+    if not has_edges(method, *samples.shape[1:]):
+        raise NotEnoughData(
+            f"method: {method!r} needs three seeds at least, not {samples.shape[1]}; Student's t has two."
+        )
     if method == "student_t":
         return _student_t(samples, trim, confidence)
     with_errors = method == "bootstrap_t"
@@ -195,10 +208,9 @@ def _bootstrap_t(samples: Array, trim: Trim, confidence: float, drawn: Array, er
     standard error counts as `LEAST_ERROR` of the sample's at least.
     """
     known = moments(samples, trim)
-    errors = np.maximum(errors, LEAST_ERROR * known.error[:, None])
-    off = drawn - known.center[:, None]
-    t = np.divide(off, errors, out=np.zeros_like(off), where=known.error[:, None] > 0)
-    t[np.isnan(errors)] = np.nan  # draws of a single seed
+    least = np.where(known.error > 0, LEAST_ERROR * known.error, 1.0)  # where nothing varies any number will do
+    t = drawn - known.center[:, None]
+    t /= np.maximum(errors, least[:, None])  # nan for draws of a single seed
     tail = (1 - confidence) / 2
     low, high = _quantiles(t, np.full(len(t), tail), np.full(len(t), 1 - tail))
     return known.center - high * known.error, known.center - low * known.error

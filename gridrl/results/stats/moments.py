@@ -44,13 +44,23 @@ def moments(samples: Array, trim: Callable[[int], int]) -> Moments:
         samples: [problems, seeds, tasks].
         trim: how many of so many runs are left out at each end.
     """
-    problems, seeds, tasks = samples.shape
-    runs = seeds * tasks
+    runs = samples.shape[1] * samples.shape[2]
     cut = trim(runs)
-    kept = runs - 2 * cut
-    drawn_in, center = _drawn_in(samples, cut)
+    return moments_of_drawn_in(*_drawn_in(samples, cut), kept=runs - 2 * cut)
+
+
+def moments_of_drawn_in(drawn_in: Array, center: Array, kept: int) -> Moments:
+    """The same of values that are drawn in already.
+
+    Args:
+        drawn_in: [problems, seeds, tasks], the outer values replaced by the last that are kept.
+        center: the means of the middle [problems].
+        kept: how many runs those average.
+    """
+    problems, seeds, tasks = drawn_in.shape
+    runs = seeds * tasks
     variances = drawn_in.var(axis=1, ddof=1) / seeds / tasks**2  # of each task's part [problems, tasks]
-    largest = np.abs(samples).max(axis=(1, 2))
+    largest = np.abs(drawn_in).max(axis=(1, 2))
     variances[np.sqrt(variances) <= _NO_SPREAD * largest[:, None] / tasks] = 0.0
     variance = variances.sum(axis=1)
     df = np.full(problems, np.nan)

@@ -35,6 +35,12 @@ def test_a_step_has_the_seeds_that_are_there() -> None:
     np.testing.assert_allclose(found.high, [three.high, two.high, NAN, NAN])
 
 
+def test_a_method_that_needs_three_seeds_has_no_edges_where_two_are() -> None:
+    found = band([[1.0, 1.0], [2.0, 2.0], [4.0, NAN]], method="bootstrap_t")
+    np.testing.assert_array_equal(np.isfinite(found.low), [True, False])
+    np.testing.assert_array_equal(found.center, [7 / 3, 1.5])
+
+
 def test_which_seeds_are_there_does_not_matter_only_their_values() -> None:
     values = np.random.default_rng(1).normal(size=(6, 1))
     gaps = np.vstack([[[NAN]], values[:3], [[NAN]], values[3:]])

@@ -95,15 +95,15 @@ def test_the_bootstrap_t_equals_a_slow_one() -> None:
     error = values.std(ddof=1) / len(values) ** 0.5
     rng = np.random.default_rng(9)
     t = []
-    for _ in range(20_000):
+    for _ in range(6000):
         drawn = rng.choice(values, len(values))
         spread = drawn.std(ddof=1) / len(values) ** 0.5
         t.append((drawn.mean() - values.mean()) / max(spread, 0.2 * error))
     low, high = np.quantile(t, [0.025, 0.975])
     found = bootstrap_t_interval(values, resamples=20_000)
     assert around(found) == (
-        pytest.approx(values.mean() - high * error, abs=0.05),
-        pytest.approx(values.mean() - low * error, abs=0.05),
+        pytest.approx(values.mean() - high * error, abs=0.08),
+        pytest.approx(values.mean() - low * error, abs=0.08),
     )
 
 
@@ -183,6 +183,14 @@ def test_a_method_asked_for_by_name_needs_two_seeds(method: object) -> None:
     assert callable(method)
     with pytest.raises(NotEnoughData, match=r"two seeds at least, and \[1, 10\] is one"):
         method(np.zeros((1, 10)))
+
+
+def test_two_seeds_have_no_bootstrap_t() -> None:
+    """Of two seeds the only draw with a spread is the sample itself: the interval would have no width."""
+    with pytest.raises(NotEnoughData, match="needs three seeds at least, not 2"):
+        bootstrap_t_interval([1, 2])
+    assert bootstrap_t_interval([[1, 5, 9], [2, 4, 8]]).high > 5
+    assert interval([1, 2]).high > 7
 
 
 def test_without_a_method_the_number_of_seeds_decides() -> None:
