@@ -45,6 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return FAILED
+    except OSError as error:
+        if not _is_stdout_broken():
+            raise
+        _forget_stdout()
+        with contextlib.suppress(OSError):
+            print(f"Standard output cannot be written: {error.strerror or error}.", file=sys.stderr)
+        return FAILED
+
+
+def _is_stdout_broken() -> bool:
+    """Whether what was printed cannot be written where standard output leads, such as a file on a full disk."""
+    try:
+        if sys.stdout is not None:
+            print(end="", flush=True)
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _complain(error: GridRLError, words: Sequence[str]) -> None:

@@ -187,3 +187,19 @@ def test_ctrl_c_is_130(tmp_path: Path) -> None:
     code = "import gridrl.run, os, signal; gridrl.run.dispatch = lambda words: os.kill(os.getpid(), signal.SIGINT)\n"
     found = ended(cwd=tmp_path, python=("-c", code + "gridrl.run.entry()"))
     assert (found.returncode, found.stderr) == (130, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("words", [["help"], ["json:dumps", "--obj", "1", "--data_dir", "d"]])
+def test_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path, words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "gridrl.run", *words],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert (process.returncode, process.stderr) == (1, "Standard output cannot be written: No space left on device.\n")

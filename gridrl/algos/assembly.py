@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import gymnasium as gym
@@ -14,7 +12,7 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from gridrl.errors import BadValue, Problems, did_you_mean
+from gridrl.errors import BadValue, did_you_mean
 from gridrl.nn.acting import Actor, make_actor, plain_parts
 from gridrl.nn.evaluation import Evaluation, make_evaluation
 from gridrl.nn.flat import FlatParameters
@@ -78,7 +76,7 @@ def make_networks(
         kwargs.setdefault("rng", generator(seed, "init"))
     module: Any = actor_critic(observation_space, action_space, **kwargs)
     _check_interface(module, actor_critic)
-    module.to(_device(device))
+    module.to(find_device(device))
     flat = FlatParameters([module.pi, module.v])
     for tensor in module.state_dict().values():
         broadcast(tensor)
@@ -118,7 +116,12 @@ def _check_interface(module: Any, actor_critic: Callable[..., Any]) -> None:
         raise BadValue(f"actor_critic={getattr(actor_critic, '__name__', actor_critic)}: it has no method 'act'.")
 
 
-def _device(name: str | torch.device) -> torch.device:
+def find_device(name: str | torch.device) -> torch.device:
+    """The device of this name.
+
+    Raises:
+        BadValue: there is none, or not on this machine.
+    """
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError):
@@ -130,53 +133,6 @@ def _device(name: str | torch.device) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise BadValue(f"device={name!r}: this machine has {torch.cuda.device_count()} GPU(s), counted from cuda:0.")
     return device
-
-
-# name -> (what it may be, in words, and whether a value is that)
-_WHOLE = ("a whole number from 1 on", lambda x: _is_whole(x) and x >= 1)
-_WHOLE_OR_NONE = ("a whole number from 0 on", lambda x: _is_whole(x) and x >= 0)
-_SHARE = ("a number from 0 to 1", lambda x: 0.0 <= x <= 1.0)
-_POSITIVE = ("a number above 0", lambda x: 0.0 < x < math.inf)
-_NOT_NEGATIVE = ("a number from 0 on", lambda x: 0.0 <= x < math.inf)
-_RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "steps_per_epoch": _WHOLE,
-    "epochs": _WHOLE_OR_NONE,
-    "gamma": _SHARE,
-    "clip_ratio": _POSITIVE,
-    "pi_lr": _NOT_NEGATIVE,
-    "vf_lr": _NOT_NEGATIVE,
-    "train_pi_iters": _WHOLE_OR_NONE,
-    "train_v_iters": _WHOLE_OR_NONE,
-    "lam": _SHARE,
-    "max_ep_len": _WHOLE,
-    "target_kl": _POSITIVE,
-    "save_freq": _WHOLE,
-    "num_envs": _WHOLE,
-    "minibatch_size": _WHOLE,
-    "ent_coef": ("a number", lambda x: math.isfinite(x)),
-    "max_grad_norm": _POSITIVE,
-}
-_MAY_BE_NONE = ("max_ep_len", "target_kl", "minibatch_size", "max_grad_norm")
-
-
-def check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Looks at an algorithm's arguments before anything is made of them.
-
-    Raises:
-        BadValue: with every one that is out of its range.
-    """
-    problems = Problems()
-    for name, (wanted, fits) in _RANGES.items():
-        value = arguments.get(name)
-        if name not in arguments or (value is None and name in _MAY_BE_NONE):
-            continue
-        if isinstance(value, bool) or not isinstance(value, Real) or not fits(value):
-            problems.add(f"{name}={value!r}: {wanted} is needed{', or None' if name in _MAY_BE_NONE else ''}.")
-    problems.raise_if_any(BadValue)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral)
 
 
 def local_steps(steps_per_epoch: int, num_procs: int, num_envs: int) -> int:

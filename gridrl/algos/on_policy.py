@@ -13,7 +13,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from gridrl.algos.assembly import Factor, check_arguments, local_steps, lr_factor, make_networks
+from gridrl.algos.assembly import Factor, local_steps, lr_factor, make_networks
+from gridrl.algos.ranges import check_arguments
 from gridrl.algos.saving import TrainingState
 from gridrl.collect.rollout import RolloutCollector
 from gridrl.envs.stepping import Worlds, make_worlds

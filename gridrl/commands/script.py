@@ -59,7 +59,11 @@ def read_script(words: Sequence[str]) -> Request:
         keys.append(Key("passes_seed", (True,)))
     launch = {"exp_name": Path(program).stem, **request.launch}
     if launch.get("num_cpu", 1) != 1:
-        raise BadValue("`--num_cpu`: a program of its own has one rank here; it starts the others itself.")
+        raise BadValue(
+            "`--num_cpu`: a program is started as one process. A run of several ranks is done when each of them has "
+            "said so, which a program of its own does not do. Let it start its ranks itself: `mpi_fork(n)` of gridrl "
+            "in Python, or a shell script that calls mpiexec."
+        )
     return Request((*keys, *request.keys), launch)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from gridrl.build import Reference, replace_references
+from gridrl.build import Reference, replace_references, resolve
 from gridrl.errors import BadValue, GridRLError, Problems, UnknownFlag, did_you_mean
 from gridrl.launch.arguments import Interface
 from gridrl.launch.order import ISOLATIONS, Order
@@ -16,6 +16,7 @@ from gridrl.launch.preflight import preflight
 from gridrl.launch.slots import Slots, find_slots
 from gridrl.launch.thunks import Thunk, read_thunk
 from gridrl.launch.variants import SEED
+from gridrl.utils.annotations import Wanted
 from gridrl.utils.mpirun import resolve_num_cpu
 from gridrl.utils.processes import usable_cores
 from gridrl.utils.seeding import check_seed
@@ -42,6 +43,17 @@ class CheckedRun:
     interface: Interface
     rest: Mapping[str, Any]
     env_spec: Any = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it calls an algorithm of gridrl, whose arguments mean the same in each."""
+        return self.thunk.identity.startswith("gridrl.algos.")
+
+    @property
+    def device(self) -> str | None:
+        """What only a look at the machine can tell to be there; None where that is sure."""
+        device = self.rest.get("device")
+        return device if self.is_ours and isinstance(device, str) and device != "cpu" else None
 
     @property
     def env_name(self) -> str | None:
@@ -115,11 +127,26 @@ def check_runs(order: Order) -> list[CheckedRun]:
         for kind, message in run.interface.faults(run.rest):
             faults.add(kind, message)
         faults.catch(check_seed, run.rest.get(SEED, 0))
+        if run.is_ours:
+            faults.catch(resolve("gridrl.algos.ranges:check_arguments"), _numbers(run))
     runs = _resolved(runs, faults)
     for payload in (*(Payload(thunk.target) for thunk, _ in thunks.values()), *(Payload("", run.rest) for run in runs)):
         faults.catch(pickled, payload)
     faults.raise_if_any()
     return runs
+
+
+def _numbers(run: CheckedRun) -> dict[str, Any]:
+    """The numbers among a run's hyperparameters, without those that are wrong in kind: these have been told."""
+    parameters = ((run.thunk.signature.get(name), value) for name, value in run.rest.items())
+    return {
+        parameter.name: value
+        for parameter, value in parameters
+        if parameter is not None
+        and isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and Wanted(parameter.annotation).takes(value)
+    }
 
 
 def _split(thunk: Any, name: str, variant: Mapping[str, Any], thunks: dict[int, tuple[Thunk, Interface]]) -> CheckedRun:
@@ -151,7 +178,8 @@ def _resolved(runs: Sequence[CheckedRun], faults: _Faults) -> list[CheckedRun]:
     own = {name: spec for name in env_names if (spec := _registered_here(name)) is not None}
     importable = {run.thunk.identity for run in runs if run.thunk.is_importable}
     environments = {(run.env_name, _env_arguments(run)) for run in runs if run.env_name not in (None, *own)}
-    answer = faults.catch(preflight, references, environments, importable)
+    devices = {run.device for run in runs if run.device is not None}
+    answer = faults.catch(preflight, references, environments, importable, devices)
     if answer is None:
         return list(runs)
     for message in answer.faults:

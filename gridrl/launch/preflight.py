@@ -29,7 +29,7 @@ class Answer:
 
     Attributes:
         canonical: the canonical text of what each dotted name stands for.
-        faults: what is wrong with the others, and with environments.
+        faults: what is wrong with the others, with environments and with devices.
     """
 
     canonical: Mapping[str, str]
@@ -37,15 +37,19 @@ class Answer:
 
 
 def preflight(
-    references: Iterable[str], environments: Iterable[tuple[str, tuple[str, ...]]], thunks: Iterable[str]
+    references: Iterable[str],
+    environments: Iterable[tuple[str, tuple[str, ...]]],
+    thunks: Iterable[str],
+    devices: Iterable[str] = (),
 ) -> Answer:
-    """Resolves dotted names and looks environments up, in a process of its own, if there is anything to do.
+    """Resolves dotted names, looks environments and devices up, in a process of its own, if there is anything to do.
 
     Args:
         references: dotted names, such as `torch.nn.ReLU`.
         environments: ids of environments, each with the names of the arguments that it is to get.
         thunks: `"module:function"` or `"file.py:function"`, whose modules may register environments; they are imported
             only for an environment that is not found without them. Ours register none.
+        devices: what torch is to compute on, such as `cuda:1`.
 
     Raises:
         BackendError: the process gave no answer.
@@ -54,9 +58,10 @@ def preflight(
         "references": sorted(set(references)),
         "environments": sorted(set(environments)),
         "thunks": sorted({thunk for thunk in thunks if not thunk.startswith("gridrl.")}),
+        "devices": sorted(set(devices)),
         "sys_path": [os.path.abspath(entry) for entry in sys.path],
     }
-    if not question["references"] and not question["environments"]:
+    if not (question["references"] or question["environments"] or question["devices"]):
         return Answer({})
     answer = _ask(question)
     return Answer(answer["canonical"], tuple(answer["faults"]))
@@ -93,6 +98,11 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
             faults.append(f"`{path}`: importing it failed: {type(error).__name__}: {error}")
     if question["environments"]:
         faults += _env_faults(question["environments"], question["thunks"])
+    for device in question["devices"]:
+        try:
+            resolve("gridrl.algos.assembly:find_device")(device)
+        except BadValue as error:
+            faults.append(str(error))
     return {"canonical": texts, "faults": faults}
 
 

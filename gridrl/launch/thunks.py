@@ -61,6 +61,8 @@ def read_thunk(thunk: Callable[..., Any] | str) -> Thunk:
             f"The thunk {_label(thunk)} is async or a generator: calling it runs nothing. Give a plain function, such "
             "as one that hands it to asyncio.run."
         )
+    if isinstance(thunk, functools._lru_cache_wrapper) and callable_path(thunk) is None:
+        thunk = thunk.__wrapped__  # it travels by its name alone; a run calls it once, so that nothing is lost
     signature = read_signature(thunk)
     return Thunk(thunk, identify(thunk), _label(thunk), signature)
 

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from gridrl.errors import CheckpointError, VersionMismatch
+from gridrl.log.plain import read_plain, write_plain
 from gridrl.log.saving import portable, write_torch
 
 # Raised when what stands in a checkpoint gets another form.
 FORMAT = 1
 
-_NAME = re.compile(r"(\w+)_(\d+)\.pt")
+_NAME = re.compile(r"(\w+)_(\d+)\.(?:pt|plain)")
 
 
 class Checkpoints:
@@ -38,6 +39,8 @@ class Checkpoints:
         Args:
             number: what orders them, such as the number of finished epochs.
             state: tensors, numpy arrays (which come back as tensors), numbers, text, lists, tuples and dicts of these.
+                Where nothing has imported torch so far, there are no tensors in it: it is not imported for this either
+                (a second of CPU and more), and arrays come back as arrays.
 
         Returns:
             The file.
@@ -45,12 +48,16 @@ class Checkpoints:
         Raises:
             CheckpointError: something else is in `state`; it is named by its key path.
         """
-        path = self.directory / f"{self.kind}_{number:06d}.pt"
-        write_torch(path, {"format": FORMAT, "number": number, "state": portable(state)})
-        for other, old in self._found():
-            if other != number:
+        is_plain = "torch" not in sys.modules
+        path = self.directory / f"{self.kind}_{number:06d}.{'plain' if is_plain else 'pt'}"
+        if is_plain:
+            write_plain(path, {"format": FORMAT, "number": number, "state": state})
+        else:
+            write_torch(path, {"format": FORMAT, "number": number, "state": portable(state)})
+        for _, old in self._found():
+            if old != path:
                 old.unlink(missing_ok=True)
-        for unfinished in self.directory.glob(f".{self.kind}_*.pt.*.tmp"):  # of an attempt that was killed as it wrote
+        for unfinished in self.directory.glob(f".{self.kind}_*.*.tmp"):  # of an attempt that was killed as it wrote
             unfinished.unlink(missing_ok=True)
         return path
 
@@ -64,11 +71,9 @@ class Checkpoints:
         found = self._found()
         if not found:
             return None
-        import torch
-
         path = found[-1][1]
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _read(path)
         except Exception as error:
             told = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])  # an empty file is worth no word
             raise CheckpointError(
@@ -86,6 +91,14 @@ class Checkpoints:
             return []
         matches = ((_NAME.fullmatch(path.name), path) for path in self.directory.iterdir())
         return sorted((int(match[2]), path) for match, path in matches if match and match[1] == self.kind)
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".plain":
+        return read_plain(path)
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def generators_state(**generators: np.random.Generator) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class CurrentRun:
         """Writes a checkpoint at once, in the place of the one before; of several ranks, every one calls it.
 
         What rank 0 gives is written, and beside it where the logger stands and, of every rank, Python's, numpy's and
-        torch's global generators. Torch is imported for it.
+        torch's global generators. Torch is not imported for it.
 
         Args:
             state: tensors, numpy arrays, numbers, text, lists, tuples and dicts of these: a module's and an

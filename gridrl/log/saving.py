@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from gridrl.log.metrics import is_tensor
 from gridrl.utils.files import RunPaths, read_json, write_atomic, write_json
 from gridrl.utils.names import without_address
 from gridrl.utils.serialization import convert_json
+
+Array: TypeAlias = np.ndarray[Any, Any]
 
 _PLAIN = (bool, int, float, str, bytes, complex, type(None))
 
@@ -49,13 +51,14 @@ def _env_name(env: Any) -> str:
     return name if isinstance(name, str) else without_address(str(env))
 
 
-def portable(value: Any, where: str = "state") -> Any:
+def portable(value: Any, where: str = "state", of_array: Callable[[Array, str], Any] | None = None) -> Any:
     """A state made of nothing but what `torch.load(..., weights_only=True)` takes.
 
     Args:
         value: tensors (copied to the CPU, each with memory of its own), numpy arrays (become tensors), numbers, text,
             None, lists, tuples and dicts of these, and environments (become their id).
         where: the key path, for the error.
+        of_array: what becomes of a numpy array, from it and its key path; None: a tensor.
 
     Raises:
         CheckpointError: anything else, named by its key path.
@@ -63,20 +66,23 @@ def portable(value: Any, where: str = "state") -> Any:
     if type(value) in _PLAIN:
         return value
     if isinstance(value, np.generic):
-        return portable(value.item(), where) if type(value.item()) in _PLAIN else _refuse(value, where)
+        return portable(value.item(), where, of_array) if type(value.item()) in _PLAIN else refuse(value, where)
     if is_tensor(value):
         return value.detach().cpu().clone()
     if isinstance(value, np.ndarray):
-        return _tensor_of(value, where)
+        return (of_array or _tensor_of)(value, where)
     if isinstance(value, Mapping):
-        return {portable(key, f"a key of {where}"): portable(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return {
+            portable(key, f"a key of {where}", of_array): portable(item, f"{where}[{key!r}]", of_array)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        items = [portable(item, f"{where}[{place}]") for place, item in enumerate(value)]
+        items = [portable(item, f"{where}[{place}]", of_array) for place, item in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items
     for plain in (bool, int, float, str):  # enums and other subclasses would be pickled as their class
         if isinstance(value, plain):
             return plain(value) if plain is not str else str.__str__(value)
-    return _env_name(value) if _is_env(value) else _refuse(value, where)
+    return _env_name(value) if _is_env(value) else refuse(value, where)
 
 
 _ARRAY = "gridrl:array"
@@ -98,7 +104,8 @@ def unpack_arrays(value: Any) -> Any:
     """What `pack_arrays` was given, after it was saved and loaded."""
     if isinstance(value, dict):
         if value.keys() == {_ARRAY}:
-            return value[_ARRAY].numpy()
+            found = value[_ARRAY]
+            return found if isinstance(found, np.ndarray) else found.numpy()
         return {key: unpack_arrays(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         items = [unpack_arrays(item) for item in value]
@@ -106,16 +113,19 @@ def unpack_arrays(value: Any) -> Any:
     return value
 
 
-def _tensor_of(array: np.ndarray[Any, Any], where: str) -> Any:
+def _tensor_of(array: Array, where: str) -> Any:
     import torch
 
     try:
         return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True))
     except (TypeError, ValueError):
-        return _refuse(array, where)
+        return refuse(array, where)
 
 
-def _refuse(value: Any, where: str) -> Any:
+def refuse(value: Any, where: str) -> Any:
+    """Raises:
+    CheckpointError: always; this value cannot be saved.
+    """
     kind = f"ndarray of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
     raise CheckpointError(
         f"{where} is of type {kind}: it could be loaded only by running pickled code. "
@@ -149,9 +159,19 @@ def write_torch(path: Path, state: Any) -> None:
 
     buffer = io.BytesIO()
     torch.save(state, buffer)
+    write_saved(path, buffer.getvalue())
+
+
+def write_saved(path: Path, content: bytes) -> None:
+    """Writes what is to last, at once.
+
+    Raises:
+        DiskFull: no room; what was there stands.
+        RunDirectoryInUse: another launcher has taken the run over.
+    """
     check_claim(path)
     with told_when_full(path, "it was not saved, what was saved before stands"):
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, content)
 
 
 def write_state(paths: RunPaths, model: Any | None, extras: Mapping[str, Any], itr: int | None) -> None:

@@ -140,7 +140,7 @@ def test_several_values_and_shorthands_are_read(program: Callable[..., str]) -> 
     [
         (["nothing.py"], "`nothing.py`: there is no such program"),
         (["{train}", "--lr", "1", "--lr", "2"], "`--lr`: is given twice. Several values stand behind one option"),
-        (["{train}", "--cpu", "2"], "`--num_cpu`: a program of its own has one rank here"),
+        (["{train}", "--cpu", "2"], "`--num_cpu`: a program is started as one process. A run of several ranks"),
         (["{train}", "--jobs", "0"], "`--jobs`: wants at least 1, got 0"),
         (["{train}", "--seed", "x"], "`--seed`: train.py wants int, got 'x'"),
         (["{data}"], "`.*`: is neither a `\\*.py` nor executable"),

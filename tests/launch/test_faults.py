@@ -19,6 +19,7 @@ from gridrl.errors import (
     RunDirectoryInUse,
     UnknownFlag,
 )
+from gridrl.launch.preflight import Answer
 from gridrl.log.record import Status, write_status
 from tests.launch.helpers import recorder, run
 
@@ -93,6 +94,36 @@ def test_bad_input_is_told_before_anything_starts(
         run(recorder(), data_dir, keys=keys, **options)
     assert type(error.value) is kind
     assert not data_dir.exists()
+
+
+def test_what_our_algorithms_would_refuse_is_told_before_anything_starts(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[str]] = []
+
+    def unasked(references: Any, environments: Any, thunks: Any, devices: set[str]) -> Answer:
+        asked.append(devices)
+        return Answer({}, tuple(f"device={device!r}: none" for device in devices))
+
+    monkeypatch.setattr("gridrl.launch.checks.preflight", unasked)
+    keys = {"env_name": "CartPole-v1", "epochs": -1, "num_envs": [0, 2], "gamma": 1.5, "lam": True, "device": "cuda"}
+    with pytest.raises(BadValue) as error:
+        run("gridrl.algos.ppo:ppo", data_dir, keys=keys)
+    assert str(error.value).splitlines() == [
+        "`lam`: wants float, got True (bool).",
+        "epochs=-1: a whole number from 0 on is needed.",
+        "gamma=1.5: a number from 0 to 1 is needed.",
+        "num_envs=0: a whole number from 1 on is needed.",
+        "device='cuda': none",
+    ]
+    assert asked == [{"cuda"}]
+    assert not data_dir.exists()
+
+
+def test_a_thunk_of_somebody_elses_may_mean_something_else_by_a_name(data_dir: Path) -> None:
+    def thunk(epochs: int, device: str) -> None: ...
+
+    assert run(thunk, data_dir, keys={"epochs": -1, "device": "abacus"}).ok
 
 
 def test_a_data_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -24,8 +24,6 @@ def counted(seed: int = 0, epochs: int = 1, wait_s: float = 0.0, asks: bool = Tr
     """Counts, saves each count, and asks whether to stop."""
     import time
 
-    import torch  # noqa: F401 (what saves needs it; this takes longer than a launcher waits after Ctrl-C)
-
     from gridrl import current_run
 
     this = current_run()

@@ -20,6 +20,13 @@ def test_nothing_to_ask_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> No
     assert preflight([], [], ["json:dumps"]) == Answer({})
 
 
+def test_a_device_that_is_not_there_is_told() -> None:
+    answer = preflight([], [], [], ["gpu", "cuda:999"])
+    assert len(answer.faults) == 2
+    assert answer.faults[0].startswith("device='cuda:999': this machine has ")
+    assert answer.faults[1] == "device='gpu': no such device; 'cpu', 'cuda' or 'cuda:1' is meant."
+
+
 def test_references_and_environments_are_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "noisy.py").write_text("print('{}')\nclass Net: ...\nvalue = object()\nnumber = 3\n")
     (tmp_path / "broken.py").write_text("raise RuntimeError('at import')\n")

@@ -218,3 +218,25 @@ def test_a_program_from_a_pipe_is_known_by_its_code(tmp_path: Path) -> None:
             check=True,
         )
         assert told.stdout.splitlines()[-1] == ("1 done before." if done_before else word)
+
+
+CACHED = """
+import functools, sys
+from gridrl import call_experiment
+
+@functools.lru_cache
+def train(lr, seed=0):
+    print("lr is", lr)
+
+result = call_experiment("e", train, data_dir=sys.argv[1], lr=2)
+sys.exit(0 if result.ok else 1)
+"""
+
+
+def test_a_cached_function_of_a_script_runs(script: Any, run_script: Any, data_dir: Path) -> None:
+    path = script(CACHED)
+    for _ in range(2):
+        ended = run_script(path, str(data_dir))
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "1 done before" in ended.stdout
+    assert (data_dir / "e" / "e_s0" / "stdout.log").read_text() == "lr is 2\n"

@@ -1,0 +1,56 @@
+"""What values the arguments of our algorithms may have: a table that is read before a launch too, without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any
+
+from gridrl.errors import BadValue, Problems
+
+# name -> (what it may be, in words, and whether a value is that)
+_WHOLE = ("a whole number from 1 on", lambda x: _is_whole(x) and x >= 1)
+_WHOLE_OR_NONE = ("a whole number from 0 on", lambda x: _is_whole(x) and x >= 0)
+_SHARE = ("a number from 0 to 1", lambda x: 0.0 <= x <= 1.0)
+_POSITIVE = ("a number above 0", lambda x: 0.0 < x < math.inf)
+_NOT_NEGATIVE = ("a number from 0 on", lambda x: 0.0 <= x < math.inf)
+_RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "steps_per_epoch": _WHOLE,
+    "epochs": _WHOLE_OR_NONE,
+    "gamma": _SHARE,
+    "clip_ratio": _POSITIVE,
+    "pi_lr": _NOT_NEGATIVE,
+    "vf_lr": _NOT_NEGATIVE,
+    "train_pi_iters": _WHOLE_OR_NONE,
+    "train_v_iters": _WHOLE_OR_NONE,
+    "lam": _SHARE,
+    "max_ep_len": _WHOLE,
+    "target_kl": _POSITIVE,
+    "save_freq": _WHOLE,
+    "num_envs": _WHOLE,
+    "minibatch_size": _WHOLE,
+    "ent_coef": ("a number", lambda x: math.isfinite(x)),
+    "max_grad_norm": _POSITIVE,
+}
+_MAY_BE_NONE = ("max_ep_len", "target_kl", "minibatch_size", "max_grad_norm")
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Looks at an algorithm's arguments before anything is made of them.
+
+    Raises:
+        BadValue: with every one that is out of its range.
+    """
+    problems = Problems()
+    for name, (wanted, fits) in _RANGES.items():
+        value = arguments.get(name)
+        if name not in arguments or (value is None and name in _MAY_BE_NONE):
+            continue
+        if isinstance(value, bool) or not isinstance(value, Real) or not fits(value):
+            problems.add(f"{name}={value!r}: {wanted} is needed{', or None' if name in _MAY_BE_NONE else ''}.")
+    problems.raise_if_any(BadValue)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral)
