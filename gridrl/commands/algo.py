@@ -109,6 +109,7 @@ def run_grid(name: str, target: str, request: Request, words: Sequence[str]) -> 
         only_failed=launch.get("only_failed", False),
         force=launch.get("force", False),
         fresh=launch.get("fresh", False),
+        accept_code=launch.get("accept_code", False),
         **{name: launch[name] for name in LIMITS if name in launch},
         isolation=launch.get("isolation", "auto"),
         live_code=launch.get("live_code", False),

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gridrl.commands.history import history
 from gridrl.commands.parser import CommandParser
 from gridrl.errors import BadValue
 from gridrl.launch.overview import Line, counts_line, table_lines
 from gridrl.log.claims import launchers_of
+from gridrl.log.code_record import mixes_code
 from gridrl.log.heartbeat import LOST_AFTER_S, Observer
 from gridrl.log.standing import OVER, RunSeen, Standing
 from gridrl.results.reader import find_run_dirs
 from gridrl.utils.console import console, is_terminal, say
-from gridrl.utils.texts import cut
+from gridrl.utils.texts import cut, one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,6 +29,7 @@ ALL_DONE, SOME_FAILED, NOT_OVER = 0, 1, 3
 
 _SHARE = 20  # looking at a big grid takes at most a twentieth of a core
 _URGENCY = {"running": 0, "queued": 2, "done": 3}  # of a screen that is too small; what went wrong stands between
+_MOST_NAMED = 8  # variants
 _FRAME = 6  # lines of a terminal that are no runs: header, counts, who is left out, the prompt
 
 
@@ -96,9 +98,22 @@ def _counts(standings: Sequence[Standing]) -> list[Line]:
     unfinished = [standing.run_dir for standing in standings if standing.state in ("running", "queued")]
     launchers = launchers_of(unfinished)
     lines += [(f"Launcher: {launcher}.", None) for launcher in launchers]
+    mixed = _mixing_code(standings)
+    if mixed:
+        told = f"{', '.join(mixed[:_MOST_NAMED])}{', ...' if len(mixed) > _MOST_NAMED else ''}"
+        lines.append((f"Mixes code (its seeds were made by different code): {told}.", "yellow"))
     if unfinished and all(launcher.is_gone for launcher in launchers):
         lines.append(("No launcher is left: the command that started the grid goes on with it.", "yellow"))
     return lines
+
+
+def _mixing_code(standings: Sequence[Standing]) -> list[str]:
+    """The names of the variants whose runs, those that have begun, were made by more than one code."""
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for standing in standings:
+        if standing.state != "queued" and standing.config:
+            by_name.setdefault(standing.name, []).append(standing.config)
+    return [one_line(name) for name, configs in by_name.items() if mixes_code(configs)]
 
 
 def _watch(runs: _Runs, standings: list[Standing], every_s: float) -> list[Standing]:

@@ -32,6 +32,10 @@ class Code:
     files: tuple[Path, ...] = ()
 
 
+NO_CODE = Code("")
+"""Of a run whose code nobody has looked at."""
+
+
 def read_code(thunk: Thunk, variant: Mapping[str, Any] | None = None, env_spec: Any = None) -> Code:
     """What a run calls: the thunk and all functions, classes and modules of the user's that it refers to.
 

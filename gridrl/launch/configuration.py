@@ -14,6 +14,7 @@ from typing import Any
 import gridrl
 from gridrl.launch.order import Order
 from gridrl.launch.spec import RunSpec
+from gridrl.log.code_record import CodeRecord
 from gridrl.log.disk import told_when_full
 from gridrl.log.record import Status, read_status, write_status
 from gridrl.utils.files import RunPaths, read_json, write_json
@@ -39,6 +40,7 @@ def make_config(spec: RunSpec, order: Order, threads: int) -> dict[str, Any]:
         "variant": variant,
         "seed": spec.seed,
         "thunk": spec.thunk.identity,
+        "code": CodeRecord(spec.code.hash).within(),
         "num_cpu": spec.num_cpu,
         "threads": threads,
         "env": None if environment is None else {"id": environment, "kwargs": variant.get("env_kwargs", {})},
@@ -102,6 +104,19 @@ def queue_run(paths: RunPaths, config: Mapping[str, Any]) -> None:
     if attempt > 1:
         _mark_log(paths, attempt)
     write_status(paths.root, Status("queued", attempt=attempt))
+
+
+def accept_code(paths: RunPaths, present: str) -> None:
+    """Notes that a finished run counts as made by the present code; the former hash stays in a list.
+
+    Raises:
+        DiskFull: no room.
+        OSError: the directory cannot be written.
+    """
+    config = read_json(paths.config)
+    if isinstance(config, dict) and (record := CodeRecord.of(config)).is_other(present):
+        with told_when_full(paths.config, "that its code is accepted was not noted"):
+            write_json(paths.config, {**config, "code": record.accepting(present).within(config["code"])})
 
 
 def _mark_log(paths: RunPaths, attempt: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from gridrl.errors import RunDirectoryInUse
 from gridrl.launch.backend import Ending
 from gridrl.launch.claiming import Claims, claiming
-from gridrl.launch.configuration import command_of
+from gridrl.launch.configuration import accept_code, command_of
 from gridrl.launch.events import EventLog, Recorded, named
 from gridrl.launch.forks import forks_for
 from gridrl.launch.gridfile import note_grid
@@ -21,7 +21,7 @@ from gridrl.launch.local import LocalBackend
 from gridrl.launch.order import Order, Plan, PlannedRun
 from gridrl.launch.plan import make_plan
 from gridrl.launch.provision import provide
-from gridrl.launch.report import announce, announce_moved, summarise
+from gridrl.launch.report import announce, announce_code, announce_moved, summarise
 from gridrl.launch.result import GridResult, RunResult
 from gridrl.launch.resuming import move_away
 from gridrl.launch.scheduler import Scheduler
@@ -53,6 +53,7 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
     if order.dry_run:
         introduce()
         announce(plan, order.data_dir)
+        announce_code(plan, is_dry=True)
         announce_moved(plan.moved)
         result = GridResult([_unstarted(run) for run in plan.runs])
         summarise(result, order.data_dir)
@@ -60,20 +61,25 @@ def execute(order: Order, introduce: Callable[[], None]) -> GridResult:
     with _claimed(order, plan) as (plan, claims):
         introduce()
         announce(plan, order.data_dir)
+        announce_code(plan)
+        for run in plan.runs:
+            if run.is_accepted and run.is_done:
+                accept_code(run.paths, run.spec.code.hash)
         return _carry_out(order, plan, claims)
 
 
 @contextlib.contextmanager
 def _claimed(order: Order, plan: Plan) -> Iterator[tuple[Plan, Claims | None]]:
     """The plan, made anew if the runs have changed since, with the claims of all that it is to start."""
-    if not any(run.is_due for run in plan.runs):  # nothing is written then
+    if not any(run.is_due or run.is_accepted for run in plan.runs):  # nothing is written then
         yield plan, None
         return
     with claiming(order.data_dir, order.grid) as claims:
         for _ in range(_PLANS):
-            due = [run for run in plan.runs if run.is_due]
-            claims.take([*(run.place.run_dir for run in due), *plan.moved], len(due))
-            if not any(run.has_changed for run in due if run.place.run_dir not in plan.moved):
+            wanted = [run for run in plan.runs if run.is_due or run.is_accepted]
+            num_started = sum(run.is_due for run in wanted)
+            claims.take([*(run.place.run_dir for run in wanted), *plan.moved], num_started)
+            if not any(run.has_changed for run in wanted if run.place.run_dir not in plan.moved):
                 break
             claims.release()
             plan = make_plan(order)
@@ -175,6 +181,7 @@ def _unstarted(run: PlannedRun, pending: list[PlannedRun] | None = None) -> RunR
         state="queued" if is_queued else run.place.state,
         error=status.error if status is not None else None,
         skipped=run.is_done,
+        stale=run.is_done and run.is_stale and not run.is_accepted,
         run_id=run.spec.run_id,
         prospect="again" if run.is_repeated else "goes on" if run.has_grown else "",
     )

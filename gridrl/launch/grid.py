@@ -163,8 +163,9 @@ class ExperimentGrid:
         command: str | None = None,
         preset: str | None = None,
         only_failed: bool = False,
-        force: bool = False,
+        force: bool | str = False,
         fresh: bool = False,
+        accept_code: bool = False,
         retries: int = 0,
         timeout: float | None = None,
         fail_fast: bool = False,
@@ -195,8 +196,10 @@ class ExperimentGrid:
             command: how this was asked for, noted in `config.json`; None: this program's command line.
             preset: the name of the published set of defaults that is among the keys, noted there too.
             only_failed: only the runs that were started before and did not get to their end.
-            force: runs that are done run again, from nothing; what they made moves to `<data_dir>/.trash/`.
+            force: runs that are done run again, from nothing; what they made moves to `<data_dir>/.trash/`. "stale":
+                only those that were done under other code than they would call now.
             fresh: everything that this grid has made so far moves there, and all runs start from nothing.
+            accept_code: runs that were done under other code count as made by the present code, from now on.
             retries: how often a run that has failed, was killed or took too long is started again.
             timeout: seconds that a run may take, each time that it is started; then it is ended. None: any number.
             fail_fast: whether the first run that fails ends the others.
@@ -234,7 +237,7 @@ class ExperimentGrid:
             command=command,
             preset=preset,
             dry_run=dry_run,
-            resume=Resume(only_failed, force, fresh),
+            resume=Resume(only_failed, force, fresh, accept_code),
             limits=Limits(retries, timeout, fail_fast, max_failures, threads, affinity, gpus_per_run, max_memory),
             isolation=isolation,
             keys=tuple(self._parameters),

@@ -18,6 +18,7 @@ from gridrl.launch.slots import Slots
 from gridrl.launch.snapshot import Snapshot
 from gridrl.launch.spec import RunSpec, has_grown
 from gridrl.launch.variants import SEED, Parameter
+from gridrl.log.code_record import CodeRecord
 from gridrl.log.record import derived_state
 from gridrl.utils.files import RunPaths
 from gridrl.utils.settings import settings
@@ -110,9 +111,41 @@ class PlannedRun:
         return self.place.state != ("new" if state == "unknown" else state)
 
     @property
+    def code_before(self) -> CodeRecord:
+        """The code that it was made by so far."""
+        return CodeRecord.of(self.place.known.config) if self.place.known is not None else CodeRecord()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is done, but was made by other code than it would call now."""
+        return self.place.state == "done" and self.code_before.is_other(self.spec.code.hash)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it is stale, but is to count as made by the present code."""
+        return self.is_stale and self.resume.accept_code
+
+    @property
     def is_repeated(self) -> bool:
         """Whether it is done, but is to be run again from nothing."""
-        return self.place.state == "done" and self.resume.force
+        return self.place.state == "done" and self.resume.repeats(self.is_stale)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is to be started now and has a checkpoint to go on from."""
+        return self.is_due and not self.is_repeated and self.place.known is not None and _has_checkpoint(self.paths)
+
+    @property
+    def changes_code(self) -> bool:
+        """Whether it goes on from a checkpoint that was made under other code."""
+        return not self.is_accepted and self.goes_on and self.code_before.is_other(self.spec.code.hash)
+
+    def code_now(self) -> CodeRecord:
+        """The code that it will have been made by, once it has been started or accepted."""
+        present = self.spec.code.hash
+        if self.is_accepted:
+            return self.code_before.accepting(present)
+        return self.code_before.going_on(present) if self.goes_on else CodeRecord(present)
 
     @property
     def is_done(self) -> bool:
@@ -143,6 +176,14 @@ class PlannedRun:
             logger_kwargs=logger_kwargs,
             stand_ins=None if snapshot is None else snapshot.stand_ins,
         )
+
+
+def _has_checkpoint(paths: RunPaths) -> bool:
+    try:
+        with os.scandir(paths.checkpoints) as entries:
+            return any(entry.name.endswith(".pt") for entry in entries)
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, eq=False)

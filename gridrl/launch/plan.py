@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gridrl.errors import BadValue, DuplicateKey, Problems, RunDirectoryInUse
 from gridrl.launch.checks import CheckedRun, check_resources, check_runs
 from gridrl.launch.claiming import is_claimed
+from gridrl.launch.code import CodeReader
 from gridrl.launch.configuration import make_config
 from gridrl.launch.directories import Directories, check_data_dir, still_running
 from gridrl.launch.order import Order, Plan, PlannedRun
@@ -34,7 +36,9 @@ def make_plan(order: Order) -> Plan:
     for spec, run in zip(specs, checked, strict=True):
         config = make_config(spec, order, order.limits.threads)
         place = directories.place(spec, config, problems)
-        runs.append(PlannedRun(spec, place, {"exp_name": place.name, **config}, order.log, run.env_spec, order.resume))
+        planned = PlannedRun(spec, place, {"exp_name": place.name, **config}, order.log, run.env_spec, order.resume)
+        code = planned.code_now().within(config["code"])
+        runs.append(replace(planned, config={**planned.config, "code": code}))
     for run_dir in () if order.dry_run else directories.left:
         if derived_state(run_dir) == "running" and not is_claimed(run_dir):
             problems.add(still_running(run_dir))
@@ -60,10 +64,11 @@ def _left(order: Order) -> str | None:
 def _specified(order: Order, checked: Sequence[CheckedRun], num_cpu: int) -> list[RunSpec]:
     """The runs with their ids, no two of which are the same."""
     problems = Problems()
+    reader = CodeReader()
     specs = []
     for run in checked:
         try:
-            specs.append(_specify(order, run, num_cpu))
+            specs.append(_specify(order, run, num_cpu, reader))
         except BadValue as error:
             problems.add(str(error))
     problems.raise_if_any(BadValue)
@@ -71,7 +76,7 @@ def _specified(order: Order, checked: Sequence[CheckedRun], num_cpu: int) -> lis
     return specs
 
 
-def _specify(order: Order, run: CheckedRun, num_cpu: int) -> RunSpec:
+def _specify(order: Order, run: CheckedRun, num_cpu: int, reader: CodeReader) -> RunSpec:
     seed = check_seed(run.rest.get(SEED, 0))
     outside = keys_outside(run.thunk, order.varying)
     variant_id, run_id = identify_run(run.thunk, run.rest, seed, num_cpu, outside)
@@ -86,6 +91,7 @@ def _specify(order: Order, run: CheckedRun, num_cpu: int) -> RunSpec:
         grows=growth(run.thunk, run.rest, order.varying),
         variant_id=variant_id,
         run_id=run_id,
+        code=reader.read(run.thunk, run.rest, run.env_spec),
     )
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from gridrl.launch.backend import Ending
 from gridrl.launch.order import Plan, PlannedRun
 from gridrl.launch.result import GridResult, RunResult, count_of, told_counts
-from gridrl.launch.resuming import TRASH
+from gridrl.launch.resuming import STALE, TRASH
 from gridrl.log.record import read_status
 from gridrl.utils.console import console, is_terminal, say, warn_line
 
 _COLORS = {"done": "green", "failed": "red", "killed": "red", "timeout": "red", "running": "cyan"}
-_COLORS |= dict.fromkeys(("lost", "preempted"), "yellow")
+_COLORS |= dict.fromkeys(("lost", "preempted", STALE), "yellow")
 _LONGEST_ERROR = 200
 
 
@@ -35,12 +35,41 @@ def announce(plan: Plan, data_dir: Path) -> None:
     say(f"Data directory: {one_line(data_dir)}")
     counts = Counter(_prospect(run) for run in plan.runs)
     told = "".join(
-        f", {counts[what]} {what}" for what in (_DONE, _TO_GO_ON, _REPEATED, _AGAIN, _LEFT_OUT) if counts[what]
+        f", {counts[what]} {what}" for what in (_DONE, STALE, _TO_GO_ON, _REPEATED, _AGAIN, _LEFT_OUT) if counts[what]
     )
     ranks = "1 rank" if plan.num_cpu == 1 else f"{plan.num_cpu} ranks"
-    pending = len(plan.runs) - counts[_DONE] - counts[_LEFT_OUT]
+    pending = len(plan.runs) - counts[_DONE] - counts[STALE] - counts[_LEFT_OUT]
     how = f"; {min(plan.jobs, pending)} at once (jobs), {ranks} each (num_cpu)" if pending else ""
     say(f"{count_of(len(plan.runs), 'run')}{told}{how}")
+
+
+def announce_code(plan: Plan, *, is_dry: bool = False) -> None:
+    """Says of which runs the code has changed since they were made, and what is done about it.
+
+    Args:
+        plan: the runs.
+        is_dry: whether nothing is to be started.
+    """
+    stale = sum(run.is_stale and run.is_done and not run.is_accepted for run in plan.runs)
+    if stale:
+        them = "it" if stale == 1 else "them"
+        say(
+            f"{count_of(stale, 'run')} done under other code, skipped as stale: --force stale runs {them} again, "
+            f'--accept-code takes {them} as made by the present code (in a script: force="stale", accept_code=True)',
+            "yellow",
+        )
+    accepted = sum(run.is_accepted for run in plan.runs)
+    if accepted:
+        verb = "would count" if is_dry else "counts" if accepted == 1 else "count"
+        say(f"{count_of(accepted, 'run')} done under other code {verb} as made by the present code from now on")
+    going_on = sum(run.changes_code for run in plan.runs)
+    if going_on:
+        verb = "goes" if going_on == 1 else "go"
+        say(
+            f"{count_of(going_on, 'run')} {verb} on from checkpoints made under other code; "
+            f"config.json names all code that {'it' if going_on == 1 else 'each'} ran under",
+            "yellow",
+        )
 
 
 def announce_moved(moved: Sequence[Path], places: Sequence[Path] = ()) -> None:
@@ -63,7 +92,9 @@ def _prospect(run: PlannedRun) -> str:
     if run.is_repeated:
         return _REPEATED
     if run.place.state == "done":
-        return _DONE if run.is_done else _TO_GO_ON
+        if not run.is_done:
+            return _TO_GO_ON
+        return STALE if run.is_stale and not run.is_accepted else _DONE
     if not run.is_due:
         return _LEFT_OUT
     return _FIRST if run.place.state in ("new", "queued") else _AGAIN
@@ -118,7 +149,7 @@ def summarise(result: GridResult, data_dir: Path) -> None:
     shows_directories = not have_ended and result.stopped_because is None
     header = ["run", "seed", "state", "time", "directory" if shows_directories else "error"]
     rows = [_row(run, data_dir if shows_directories else None) for run in result]
-    _print_table(header, rows, [run.state for run in result])
+    _print_table(header, rows, [STALE if run.stale else run.state for run in result])
     say(f"{told_counts(result.counts())}.")
     _tell_inexact(result)
     failed = result.failed
@@ -141,7 +172,7 @@ def _tell_inexact(result: GridResult) -> None:
 
 
 def _row(run: RunResult, data_dir: Path | None) -> list[str]:
-    state = f"{run.state} (before)" if run.skipped else run.state
+    state = STALE if run.stale else f"{run.state} (before)" if run.skipped else run.state
     if run.state == "done" and run.elapsed_s is None and not run.skipped:
         state = f"done, {run.prospect}"  # of a dry run
     time = "" if run.elapsed_s is None else _seconds(run.elapsed_s)

@@ -25,6 +25,7 @@ class RunResult:
         rank: the MPI rank that failed first, None where there is one rank or no failure.
         exit_code: the exit status of its process (negative: the signal that ended it), None if it was not started now.
         skipped: whether it was done already.
+        stale: whether it was done already, but under other code than it would call now.
         run_id: the hash of what it computes.
         elapsed_s: how long it ran now, None if it was not started.
         prospect: of a dry run, what a start would do with a run that is done: it "goes on", or runs "again" from
@@ -43,6 +44,7 @@ class RunResult:
     run_id: str = ""
     elapsed_s: float | None = None
     prospect: str = ""
+    stale: bool = False
 
     @property
     def ok(self) -> bool:
@@ -77,8 +79,8 @@ class GridResult:
         return [run for run in self.runs if run.state in ("failed", "killed", "timeout")]
 
     def counts(self) -> dict[str, int]:
-        """How many runs are in each state; those that were done before count as "skipped"."""
-        return dict(Counter("skipped" if run.skipped else run.state for run in self.runs))
+        """How many runs are in each state; those that were done before count as "skipped", or "stale"."""
+        return dict(Counter("stale" if run.stale else "skipped" if run.skipped else run.state for run in self.runs))
 
     def __iter__(self) -> Iterator[RunResult]:
         return iter(self.runs)
@@ -95,7 +97,7 @@ class GridResult:
 
 def told_counts(counts: Mapping[str, int]) -> str:
     """`6 done, 1 failed`, in the order in which people want to know."""
-    order = ("done", "skipped", "failed", "killed", "timeout", "preempted", "running", "queued", "new")
+    order = ("done", "skipped", "stale", "failed", "killed", "timeout", "preempted", "running", "queued", "new")
     states = [*order, *(state for state in counts if state not in order)]
     words = {"skipped": "done before"}
     return ", ".join(f"{counts[state]} {words.get(state, state)}" for state in states if counts.get(state)) or "nothing"

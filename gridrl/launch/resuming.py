@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridrl.errors import BackendError, BadValue, Problems
+from gridrl.errors import BackendError, BadValue, Problems, did_you_mean
 
 TRASH = ".trash"
 """The directory for what has made room; nothing in it is taken for a run, and nothing is ever deleted."""
+
+STALE = "stale"
+"""What a run is called that is done, but was made by other code than it would call now."""
 
 _NOT_STARTED = ("new", "queued")
 
@@ -22,13 +25,15 @@ class Resume:
 
     Attributes:
         only_failed: only what was started and did not get to its end (failed, killed, timed out, lost).
-        force: runs that are done are run again from nothing.
+        force: runs that are done are run again from nothing; `STALE`: only those that were done under other code.
         fresh: everything starts from nothing; what the grid has made so far moves away.
+        accept_code: runs that were done under other code count as made by the present one, from now on.
     """
 
     only_failed: bool = False
-    force: bool = False
+    force: bool | str = False
     fresh: bool = False
+    accept_code: bool = False
 
     def check(self) -> None:
         """Makes sure that this makes sense.
@@ -37,14 +42,24 @@ class Resume:
             BadValue: it does not; all faults are told.
         """
         problems = Problems()
-        names = ("only_failed", "force", "fresh")
-        for name in names:
+        for name in ("only_failed", "fresh", "accept_code"):
             if not isinstance(getattr(self, name), bool):
                 problems.add(f"{name}={getattr(self, name)!r}: True or False is wanted.")
-        given = [name for name in names if getattr(self, name)]
-        if len(given) > 1:
+        if not isinstance(self.force, bool) and self.force != STALE:
+            near = did_you_mean(str(self.force), [STALE])
+            problems.add(f"force={self.force!r}: True, False or {STALE!r} is wanted.{near}")
+        given = [name for name in ("only_failed", "force", "fresh", "accept_code") if getattr(self, name)]
+        if len(given) > 1 and given != ["only_failed", "accept_code"]:
             problems.add(f"{' and '.join(given)} do not go together: choose one of them.")
         problems.raise_if_any(BadValue)
+
+    def repeats(self, is_stale: bool) -> bool:
+        """Whether a run that is done runs again from nothing.
+
+        Args:
+            is_stale: whether it was done under other code.
+        """
+        return is_stale if self.force == STALE else bool(self.force)
 
     def leaves_out(self, state: str) -> bool:
         """Whether a run that is not done is not wanted this time."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from gridrl.errors import BadValue, Problems
 from gridrl.launch.arguments import LOGGER_KWARGS, Arguments
+from gridrl.launch.code import NO_CODE, Code
 from gridrl.launch.thunks import Thunk
 from gridrl.launch.variants import SEED
 from gridrl.signature import NO_LITERAL
@@ -35,6 +36,7 @@ class RunSpec:
         grows: the values of keys that may be raised to go on with the run; they are no part of its ids.
         variant_id: the hash of all that its seeds have in common.
         run_id: the hash of all that it computes.
+        code: what it calls; that is no part of its ids.
     """
 
     grid: str
@@ -47,6 +49,7 @@ class RunSpec:
     grows: Mapping[str, Any] = field(default_factory=dict)
     variant_id: str = ""
     run_id: str = ""
+    code: Code = NO_CODE
 
     def shown_variant(self) -> dict[str, Any]:
         """The variant as `config.json` shows it."""

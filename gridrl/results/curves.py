@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gridrl.errors import BadValue, did_you_mean
+from gridrl.log.code_record import mixes_code
 from gridrl.log.standing import PERFORMANCE
 from gridrl.results.identity import flat
 from gridrl.results.places import Skipped
@@ -33,6 +34,11 @@ class Curve:
     label: str
     runs: tuple[Run, ...]
     is_one_run: bool = False
+
+    @property
+    def mixes_code(self) -> bool:
+        """Whether seeds of one variant in it were made by different code, see `gridrl.log.code_record`."""
+        return mixes_code(run.config for run in self.runs)
 
 
 def group(found: RunSet, legend: Sequence[str] = (), *, by_run: bool = False) -> list[Curve]:

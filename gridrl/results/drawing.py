@@ -187,7 +187,9 @@ def axis_number(value: float, largest: float) -> str:
 
 
 def _label(curve: Curve, seeds: int) -> str:
-    label = curve.label if curve.is_one_run else f"{curve.label} ({seeds} seed{'' if seeds == 1 else 's'})"
+    notes = [] if curve.is_one_run else [f"{seeds} seed{'' if seeds == 1 else 's'}"]
+    notes += ["mixes code"] if curve.mixes_code else []
+    label = f"{curve.label} ({', '.join(notes)})" if notes else curve.label
     # matplotlib leaves labels out that start with an underscore
     return _plain(f" {label}" if label.startswith("_") else label)
 

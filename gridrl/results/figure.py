@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gridrl.errors import BadValue, did_you_mean
 from gridrl.log.standing import PERFORMANCE
-from gridrl.results.curves import check_columns, group
+from gridrl.results.curves import Curve, check_columns, group
 from gridrl.results.drawing import STYLE, Drawing
 from gridrl.results.reader import RunSet, find_runs
 from gridrl.results.stats import ESTIMATES
@@ -79,7 +79,7 @@ def plot(
         if drawing.is_empty:
             raise BadValue(_nothing("There is nothing to draw in", found))
         _write(figure, files)
-    _tell(found)
+    _tell(found, drawing.curves)
     return figure
 
 
@@ -170,6 +170,9 @@ def _write(figure: Figure, files: Sequence[Path]) -> None:
             raise BadValue(f"`--save`: {file} cannot be written: {error.strerror}.") from error
 
 
-def _tell(found: RunSet) -> None:
+def _tell(found: RunSet, curves: Sequence[Curve]) -> None:
     for line in found.told():
         warn_line(line)
+    mixed = [curve.label for curve in curves if curve.mixes_code]
+    if mixed:
+        warn_line(f"mixes code (its seeds were made by different code): {', '.join(mixed)}")

@@ -172,3 +172,15 @@ def test_what_is_typed_wrong_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "Did you mean `--watch`?" in capsys.readouterr().err
     assert status(str(tmp_path), "--every", "0") == 2
     assert "`--every`: wants a number of seconds above 0, got 0." in capsys.readouterr().err
+
+
+def test_variants_that_mix_code_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path, "a", 0, DONE, code={"hash": "one"})
+    make_run(tmp_path, "b", 0, DONE, code={"hash": "one"})
+    make_run(tmp_path, "b", 1, Status("queued"), code={"hash": "two"})
+    assert status(str(tmp_path)) == 3
+    assert "code" not in capsys.readouterr().out
+    make_run(tmp_path, "a", 1, DONE, code={"hash": "two"})
+    status(str(tmp_path))
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1] == "Mixes code (its seeds were made by different code): a."

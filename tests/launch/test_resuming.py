@@ -148,7 +148,7 @@ def test_fresh_touches_nothing_while_a_run_of_the_grid_is_alive(data_dir: Path) 
     [
         ({"only_failed": True, "force": True}, "only_failed and force do not go together: choose one of them."),
         ({"force": True, "fresh": True}, "force and fresh do not go together: choose one of them."),
-        ({"force": "yes"}, "force='yes': True or False is wanted."),
+        ({"force": "yes"}, "force='yes': True, False or 'stale' is wanted."),
         ({"fresh": 1}, "fresh=1: True or False is wanted."),
     ],
 )
