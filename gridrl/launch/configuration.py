@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import Any
 
 import gridrl
+from gridrl.errors import BackendError, DiskFull
 from gridrl.launch.order import Order
 from gridrl.launch.spec import RunSpec
 from gridrl.log.code_record import CodeRecord
@@ -111,12 +112,18 @@ def accept_code(paths: RunPaths, present: str) -> None:
 
     Raises:
         DiskFull: no room.
-        OSError: the directory cannot be written.
+        BackendError: the file cannot be written.
     """
     config = read_json(paths.config)
-    if isinstance(config, dict) and (record := CodeRecord.of(config)).is_other(present):
+    if not isinstance(config, dict) or not (record := CodeRecord.of(config)).is_other(present):
+        return
+    try:
         with told_when_full(paths.config, "that its code is accepted was not noted"):
             write_json(paths.config, {**config, "code": record.accepting(present).within(config["code"])})
+    except DiskFull:
+        raise
+    except OSError as error:
+        raise BackendError(f"{paths.config} cannot be written: {error.strerror or error}.") from error
 
 
 def _mark_log(paths: RunPaths, attempt: int) -> None:
