@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gridrl.errors import ColumnError, did_you_mean
+from gridrl.log.code_record import CodeRecord
 from gridrl.log.record import derived_state
 from gridrl.log.standing import PERFORMANCE
 from gridrl.results import columns
@@ -62,9 +63,8 @@ class Run:
 
     @property
     def code(self) -> str | None:
-        """The hash of the code that it ran, None where none is recorded."""
-        code = self.config.get("code")
-        return code if isinstance(code, str) else None
+        """The hash of the code that it ran, None where none is recorded; see `gridrl.log.code_record`."""
+        return CodeRecord.of(self.config).hash or None
 
     @property
     def state(self) -> str:

@@ -306,12 +306,12 @@ def test_a_curve_whose_seeds_were_made_by_different_code_says_so(
     make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for seed, code in enumerate(["one", "two"]):
-        make_run("a", seed, code={"hash": code})
-        make_run("b", seed, code={"hash": "one"})
+        make_run("a", seed, variant={"seed": seed}, code={"hash": code})
+        make_run("b", seed, variant={"seed": seed}, code={"hash": "one"})
     figure = drawn(make_run.data, tmp_path)
     assert legend_of(figure) == ["a (2 seeds, mixes code)", "b (2 seeds)"]
     assert "mixes code (its seeds were made by different code): a\n" in capsys.readouterr().err
     merged = drawn(make_run.data, tmp_path, legend=["all", "all"], select="_s0")
     assert legend_of(merged) == ["all (2 seeds)"]
-    make_run("c", 0, code={"hash": "two", "ran_under": ["one", "two"]})
+    make_run("c", 0, variant={}, code={"hash": "two", "ran_under": ["one", "two"]})
     assert legend_of(drawn(make_run.data / "c", tmp_path, count=True)) == ["c, seed 0 (mixes code)"]

@@ -257,7 +257,7 @@ def test_a_column_can_be_asked_for_by_what_it_means(make_run: MakeRun, data: Pat
 
 def test_a_set_of_runs_is_a_sequence(make_run: MakeRun, data: Path) -> None:
     for seed in range(3):
-        make_run("a", seed, code="c0de" if seed else 7)
+        make_run("a", seed, code={"hash": "c0de"} if seed else 7)
     found = find_runs(data)
     assert (len(found), [run.seed for run in found], found[1].seed) == (3, [0, 1, 2], 1)
     assert [run.code for run in found[1:]] == ["c0de", "c0de"]
