@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINNED := --quiet --constraint constraints.txt
 
-.PHONY: help install demo test check docs learning coverage bench clean
+.PHONY: help install demo test check docs learning coverage gallery bench clean
 
 help:
 	@echo "make demo      install, train PPO on CartPole (2 variants x 3 seeds, in parallel) and plot it"
@@ -14,6 +14,7 @@ help:
 	@echo "make docs      build the pages into docs/_build/html"
 	@echo "make learning  train the learning gates and draw their curves into docs/images"
 	@echo "make coverage  simulate how often the intervals over seeds hold, into docs/statistics.md"
+	@echo "make gallery   draw the pictures of docs/plotting.md again"
 	@echo "make bench     measure speed against other libraries and launchers into docs/benchmarks.md"
 	@echo "make clean     remove the virtual environment and what was built"
 
@@ -57,6 +58,9 @@ learning: $(VENV)/.dev
 
 coverage: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py
+
+gallery: $(VENV)/.dev
+	$(BIN)/python benchmarks/gallery.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/ppo.py

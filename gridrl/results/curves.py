@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,14 @@ class Curve:
         return mixes_code(run.config for run in self.runs)
 
 
-def group(found: RunSet, legend: Sequence[str] = (), *, by_run: bool = False) -> list[Curve]:
+def group(
+    found: RunSet,
+    legend: Sequence[str] = (),
+    *,
+    by_run: bool = False,
+    apart: Collection[str] = (),
+    names: Mapping[str, str] | None = None,
+) -> list[Curve]:
     """Puts the runs together that differ in their seed alone.
 
     Runs of one name whose hyperparameters differ are never mixed: each variant is a curve, and its label says in what
@@ -52,16 +59,23 @@ def group(found: RunSet, legend: Sequence[str] = (), *, by_run: bool = False) ->
         legend: labels, one for each directory that was asked for, or one for each curve; the same label twice makes
             one curve of two.
         by_run: a curve for each run.
+        apart: keys of the config that may differ within a curve, as the seed does.
+        names: other names for the names of runs.
 
     Raises:
         BadValue: as many labels as neither directories nor curves.
     """
-    curves = [Curve(label, tuple(runs)) for label, runs in _by_variant(found.runs).items()]
+    curves = [Curve(label, tuple(runs)) for label, runs in _by_variant(found.runs, apart, names or {}).items()]
     if legend:
         curves = _relabelled(curves, found, legend)
     if by_run:
-        curves = [Curve(label, (run,), True) for curve in curves for label, run in _one_by_one(curve)]
+        curves = one_by_one(curves)
     return curves
+
+
+def one_by_one(curves: Iterable[Curve]) -> list[Curve]:
+    """A curve for each run."""
+    return [Curve(label, (run,), True) for curve in curves for label, run in _one_by_one(curve)]
 
 
 def _one_by_one(curve: Curve) -> list[tuple[str, Run]]:
@@ -91,22 +105,22 @@ def _relabelled(curves: Sequence[Curve], found: RunSet, legend: Sequence[str]) -
     return [Curve(label, tuple(runs)) for label, runs in labelled.items()]
 
 
-def _by_variant(runs: Iterable[Run]) -> dict[str, list[Run]]:
+def _by_variant(runs: Iterable[Run], apart: Collection[str], names: Mapping[str, str]) -> dict[str, list[Run]]:
     by_name: dict[str, list[Run]] = {}
     for run in runs:
-        by_name.setdefault(run.condition, []).append(run)
+        by_name.setdefault(names.get(run.condition, run.condition), []).append(run)
     labelled: dict[str, list[Run]] = {}
     for name, namesakes in by_name.items():
         is_asked_for = all(run.identity.is_grouped for run in namesakes)
-        for label, same in ({name: namesakes} if is_asked_for else _told_apart(name, namesakes)).items():
+        for label, same in ({name: namesakes} if is_asked_for else _told_apart(name, namesakes, apart)).items():
             labelled.setdefault(label, []).extend(same)
     return labelled
 
 
-def _told_apart(name: str, runs: Sequence[Run]) -> dict[str, list[Run]]:
+def _told_apart(name: str, runs: Sequence[Run], apart: Collection[str]) -> dict[str, list[Run]]:
     """The runs of one name by label: the name, and in what they differ where they do."""
-    settings = [_settings(run) for run in runs]
-    keys = dict.fromkeys(key for one in settings for key in one)
+    settings = [settings_of(run) for run in runs]
+    keys = dict.fromkeys(key for one in settings for key in one if key not in apart)
     differing = [key for key in keys if len({one.get(key, "-") for one in settings}) > 1]
     labelled: dict[str, list[Run]] = {}
     for run, one in zip(runs, settings, strict=True):
@@ -115,7 +129,7 @@ def _told_apart(name: str, runs: Sequence[Run]) -> dict[str, list[Run]]:
     return labelled
 
 
-def _settings(run: Run) -> dict[str, str]:
+def settings_of(run: Run) -> dict[str, str]:
     """What makes a run another than its neighbour, as text by key: all but the seed and keys that only grow."""
     is_ours = isinstance(run.config.get("variant"), Mapping)
     settings: dict[str, Any] = {key: run.config[key] for key in ("thunk", "num_cpu") if is_ours and key in run.config}
@@ -123,11 +137,12 @@ def _settings(run: Run) -> dict[str, str]:
         settings["env"] = run.env
     settings.update(run.settings)
     grows = run.config.get("grows", ())
-    return {
-        key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in flat(settings)
-        if key.partition(":")[0] not in grows
-    }
+    return {key: text_of(value) for key, value in flat(settings) if key.partition(":")[0] not in grows}
+
+
+def text_of(value: Any) -> str:
+    """A value of a configuration as text: a string as it is, everything else as in the file."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def column_of(run: Run, name: str) -> str | None:
@@ -161,7 +176,7 @@ def series(curve: Curve, xaxis: str, value: str, window: int, skipped: list[Skip
     return found
 
 
-def check_columns(runs: Sequence[Run], xaxis: str, values: Sequence[str]) -> None:
+def check_columns(runs: Sequence[Run], xaxis: str | None, values: Sequence[str]) -> None:
     """Says which columns there are where no run has one that was asked for.
 
     Raises:
@@ -170,7 +185,7 @@ def check_columns(runs: Sequence[Run], xaxis: str, values: Sequence[str]) -> Non
     there = list(dict.fromkeys(column for run in runs for column in run.column_names))
     faults = []
     for flag, name in (("--xaxis", xaxis), *(("--value", value) for value in values)):
-        if any(column_of(run, name) for run in runs):
+        if name is None or any(column_of(run, name) for run in runs):
             continue
         what = "an episode's return" if name == PERFORMANCE else f"a column `{name}`"
         faults.append(f"`{flag}`: no run has {what}.{did_you_mean(name, there)}")

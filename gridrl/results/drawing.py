@@ -1,220 +1,170 @@
-"""How learning curves look: colours, axes, legend, the spread over seeds."""
+"""Draws learning curves into axes: the line over seeds, its band, single seeds where they are few."""
 
 from __future__ import annotations
 
-import math
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from gridrl.log.standing import PERFORMANCE
-from gridrl.results.columns import meaning_of
-from gridrl.results.curves import Curve, column_of, series
-from gridrl.results.reader import RunSet
-from gridrl.results.run import Run
-from gridrl.results.stats import ESTIMATES, Array, estimate, interpolate
+from gridrl.results.curves import Curve, series
+from gridrl.results.looks import Look
+from gridrl.results.panels import Sheet
+from gridrl.results.scales import finish_axes, limit_to, set_scales
+from gridrl.results.spreads import Spread
+from gridrl.results.stats import Array, Estimate, advice, interpolate
+from gridrl.results.stats.advising import SEEDS_FOR_BAND
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
-"""Okabe and Ito's colours, told apart with every common kind of colour blindness; their yellow is too pale for lines.
-
-M. Okabe, K. Ito: Color Universal Design, https://jfly.uni-koeln.de/color/ (2008).
-"""
-
-FEW_SEEDS = 3
-"""Fewer seeds than that are drawn one by one: a spread would say nothing."""
-
-STYLE: Any = {
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.8,
-    "legend.frameon": False,
-    "legend.fontsize": 10,
-    "legend.title_fontsize": 9,
-    "figure.titlesize": 12,
-    "pdf.fonttype": 42,  # text stays text: publishers refuse the other kind
-    "svg.fonttype": "none",
-    "savefig.dpi": 160,
-}
-"""matplotlib's settings while a figure is made and written."""
-
-_LETTER = 0.095  # inches, of a wide letter in the legend
-_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))  # for a second and a third round through the palette
-
-_WORDS = {PERFORMANCE: "return per episode"}
+_MANY = 8
+"""More curves than that have paler bands."""
 
 
-class Drawing:
-    """Curves, and how they are drawn.
+@dataclass
+class _Entry:
+    """A line of the legend: what stands before it, and over how many seeds it is at least and at most."""
 
-    Args:
-        found: the runs; takes those that lack a column.
-        curves: the runs that belong together.
+    handle: Line2D
+    fewest: int
+    most: int
+
+    def take(self, count: npt.NDArray[np.int64]) -> None:
+        there = count[count > 0]
+        self.fewest, self.most = min(self.fewest, int(there.min())), max(self.most, int(there.max()))
+
+
+@dataclass
+class CurveSheet(Sheet):
+    """Learning curves: one plot for each column and panel.
+
+    Attributes:
         xaxis: the column along the bottom.
         smooth: rows that go into the moving mean.
-        est: a name in `gridrl.results.stats.ESTIMATES`.
+        spread: how seeds are put together.
+        log: the axes that are logarithmic: `x`, `y`.
     """
 
-    def __init__(self, found: RunSet, curves: Sequence[Curve], xaxis: str, smooth: int, est: str) -> None:
-        self.found = found
-        self.curves = curves
-        self.xaxis = xaxis
-        self.smooth = smooth
-        self.est = est
-        self._entries: dict[str, Line2D] = {}  # of the legend
-        self._most_seeds = 1
+    xaxis: str = "TotalEnvInteracts"
+    smooth: int = 1
+    spread: Spread = field(default_factory=Spread)
+    log: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._seeds: dict[tuple[str, int], dict[str, tuple[Array, Array]]] = {}
+        self._entries: dict[str, _Entry] = {}
+        self._has_bands = False
+        self._has_seeds = False
         self._some_have_ended = False
+        for value, place in self.plots:
+            found = {curve.label: self._seeds_of(curve, value) for curve in self.panels[place].curves}
+            self._seeds[value, place] = {label: seeds for label, seeds in found.items() if seeds[0].size}
+
+    def _seeds_of(self, curve: Curve, value: str) -> tuple[Array, Array]:
+        """The grid of a curve, and the values of its seeds there: what can stand on the axes; the rest is told."""
+        grid, values = interpolate(series(curve, self.xaxis, value, self.smooth, self.found.skipped))
+        there = grid > 0 if "x" in self.log else np.full(grid.shape, True)
+        if "y" in self.log and values.size:
+            values = np.where(values > 0, values, np.nan)
+            there &= ~np.isnan(values).all(axis=0)
+        if not there.all():
+            self.found.notes.append(
+                f"{curve.label}: {int((~there).sum())} of {there.size} points are not above 0 and have no place on a "
+                "logarithmic axis"
+            )
+        return grid[there], values[:, there]
 
     @property
     def is_empty(self) -> bool:
-        """Whether no curve has been drawn."""
-        return not self._entries
+        """Whether there is no curve."""
+        return not any(self._seeds.values())
 
-    def draw(self, figure: Figure, values: Sequence[str]) -> None:
-        """Draws columns onto an empty figure, a plot for each, with one legend below that covers no curve."""
-        across = min(len(values), 3)
-        down = math.ceil(len(values) / across)
-        width = 7.2 if across == 1 else 4.8 * across
-        plots = list(figure.subplots(down, across, squeeze=False).flat)
-        for ax, value in zip(plots, values, strict=False):
-            self.draw_value(ax, value)
-        for ax in plots[len(values) :]:
-            ax.remove()
-        labels = [_wrapped(label, width) for label in self._entries]
-        columns = _legend_columns(labels, width)
-        lines = math.ceil(sum(label.count("\n") + 1 for label in labels) / columns)
-        figure.set_size_inches(width, 3.9 * down + 0.22 * (lines + 1) + 0.3)
-        handles = list(self._entries.values())
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=self._caption())
-        title = _common_env([run for curve in self.curves for run in curve.runs])
-        if title:
-            figure.suptitle(_plain(title))
+    def draw(self, ax: Axes, place: int, value: str) -> None:
+        """Draws every curve of a panel."""
+        set_scales(ax, self.log)
+        for label, (grid, values) in self._seeds[value, place].items():
+            self._draw_curve(ax, label, grid, values)
 
-    def draw_into(self, ax: Axes, value: str) -> Figure:
-        """Draws a column into axes that are there already, and gives their figure."""
-        self.draw_value(ax, value)
-        ax.legend(list(self._entries.values()), list(self._entries), title=self._caption())
-        figure = ax.get_figure(root=True)
-        assert figure is not None  # axes that have been taken off their figure cannot be drawn into
-        return figure
+    def finish(self, axes: Sequence[Axes], value: str) -> None:
+        """Sets limits, numbers and words."""
+        reached = [[values for _, values in self._seeds[value, place].values()] for place in range(len(self.panels))]
+        if self.shares_values:
+            reached = [[values for one in reached for values in one]] * len(reached)
+        for ax, seeds in zip(axes, reached, strict=True):
+            limit_to(ax, seeds)
+        finish_axes(axes, self.xaxis, self.value_words(value))
 
-    def draw_value(self, ax: Axes, value: str) -> None:
-        """Draws every curve of a column."""
-        for index, curve in enumerate(self.curves):
-            style = {
-                "color": PALETTE[index % len(PALETTE)],
-                "linestyle": _DASHES[index // len(PALETTE) % len(_DASHES)],
-                "zorder": 4 - index / len(self.curves),  # the first curve lies on top
-            }
-            found = series(curve, self.xaxis, value, self.smooth, self.found.skipped)
-            if found:
-                line = self._draw_curve(ax, *interpolate(found), style)
-                self._entries.setdefault(_label(curve, len(found)), line)
-        ax.set_xlabel(_plain(_words(self.xaxis)))
-        ax.set_ylabel(_plain(self._value_words(value)))
-        _finish_axes(ax)
+    def _draw_curve(self, ax: Axes, label: str, grid: Array, values: Array) -> None:
+        summary, seeds, look = self.spread.over(values), len(values), self.looks[label]
+        advised = advice(seeds)
+        if self.spread.band is None and self.spread.has_band and advised.shows_seeds and seeds > 1:
+            self._draw_seeds(ax, grid, values, look)
+        elif self.spread.has_band and seeds > 1 and (advised.shows_band or self.spread.band is not None):
+            few = summary.count < SEEDS_FOR_BAND if self.spread.band is None else np.zeros(grid.size, dtype=bool)
+            self._draw_band(ax, grid, np.where(few, np.nan, summary.low), np.where(few, np.nan, summary.high), look)
+        line = self._draw_line(ax, grid, summary, seeds, look)
+        self._entries.setdefault(label, _Entry(line, seeds, 0)).take(summary.count)
+        line.set_label(self._label(label))
 
-    def _draw_curve(self, ax: Axes, grid: Array, values: Array, style: dict[str, Any]) -> Line2D:
-        found, seeds = estimate(values, self.est), len(values)
-        self._most_seeds = max(self._most_seeds, seeds)
-        if 1 < seeds < FEW_SEEDS:
-            for row in values:
-                ax.plot(grid, row, **{**style, "linewidth": 0.8, "alpha": 0.55})
-        elif seeds >= FEW_SEEDS:
-            ax.fill_between(grid, found.low, found.high, color=style["color"], alpha=0.17, linewidth=0, zorder=2)
-        if (found.count < seeds).any():  # where some seeds have ended, what is left looks like less
+    def _draw_seeds(self, ax: Axes, grid: Array, values: Array, look: Look) -> None:
+        from matplotlib import rcParams
+
+        self._has_seeds = True
+        width = 0.4 * rcParams["lines.linewidth"]
+        ax.plot(grid, values.T, **look.line, linewidth=width, alpha=0.55, label="_seeds")
+
+    def _draw_band(self, ax: Axes, grid: Array, low: Array, high: Array, look: Look) -> None:
+        self._has_bands = True
+        alpha = 0.2 if len(self.looks) <= _MANY else 0.1
+        ax.fill_between(grid, low, high, color=look.color, alpha=alpha, linewidth=0, zorder=2, label="_band")
+
+    def _draw_line(self, ax: Axes, grid: Array, summary: Estimate, seeds: int, look: Look) -> Line2D:
+        from matplotlib import rcParams
+
+        width = rcParams["lines.linewidth"]
+        if (summary.count < seeds).any():  # where some seeds have ended, what is left looks like less
             self._some_have_ended = True
-            ax.plot(grid, found.center, **{**style, "linewidth": 1.0, "alpha": 0.5})
-        complete = np.where(found.count == seeds, found.center, np.nan)
-        marker = "o" if grid.size == 1 else None
-        (line,) = ax.plot(grid, complete, linewidth=2.0, marker=marker, **style)
+            ax.plot(grid, summary.center, **look.line, linewidth=width / 2, alpha=0.5, label="_fewer seeds")
+        complete = np.where(summary.count == seeds, summary.center, np.nan)
+        marks: dict[str, Any] = {"marker": look.marker or None}
+        if np.isfinite(complete).sum() == 1:
+            marks["marker"] = look.marker or "o"
+        elif look.marker:  # a few on each line, not all at the same places
+            every = max(1, grid.size // 8)
+            marks["markevery"] = (look.rank * 3 % every, every)
+        (line,) = ax.plot(grid, complete, **look.line, **marks)
         return line
 
-    def _caption(self) -> str | None:
+    def entries(self) -> dict[str, Any]:
+        """What stands in the legend."""
+        return {self._label(label): self._entries[label].handle for label in self.looks if label in self._entries}
+
+    def _label(self, label: str) -> str:
+        entry = self._entries[label]
+        text = self.named(label, entry.fewest, entry.most)
+        # matplotlib leaves labels out that start with an underscore
+        return f" {text}" if text.startswith("_") else text
+
+    def caption(self) -> str:
+        """What the lines and bands are."""
         parts = []
-        if self._most_seeds > 1:
-            words = ESTIMATES[self.est][0]
-            parts.append(f"{words if self._most_seeds >= FEW_SEEDS else words.partition(' and ')[0]} over seeds")
+        seeds = [entry.most for label, entry in self._entries.items() if label not in self.single]
+        if any(count > 1 for count in seeds):
+            parts.append(f"{self.spread.words} over n seeds")
+        if self._has_bands:
+            where = f" from {SEEDS_FOR_BAND} seeds on" if self._has_seeds else ""
+            parts.append(f"band: {self.spread.band_words}{where}")
+        if self._has_seeds:
+            parts.append("thin: single seeds")
+        if 1 in seeds:
+            parts.append("n=1: a single seed, which says little")
         if self.smooth > 1:
             parts.append(f"moving mean of {self.smooth} rows")
         if self._some_have_ended:
-            parts.append("thin: not all seeds are there")
-        return "; ".join(parts) or None
-
-    def _value_words(self, value: str) -> str:
-        used = {column_of(run, value) for curve in self.curves for run in curve.runs} - {None}
-        column = str(used.pop()) if len(used) == 1 else value
-        return _words(column)
-
-
-def _finish_axes(ax: Axes) -> None:
-    left, right = ax.dataLim.intervalx
-    if 0 < left < 0.2 * right:  # steps, epochs and seconds are counted from 0
-        ax.set_xlim(0, right * 1.015)
-    else:
-        ax.margins(x=0.015)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(_formatter(axis))
-
-
-def _formatter(axis: Axis) -> Callable[[float, float], str]:
-    return lambda value, _position: axis_number(value, max(map(abs, axis.get_view_interval())))
-
-
-def axis_number(value: float, largest: float) -> str:
-    """A number as it stands on an axis, in the unit that suits the axis' largest number.
-
-    >>> axis_number(0.25, 1), axis_number(-1500, 9000), axis_number(1500, 20000), axis_number(500000, 3e6)
-    ('0.25', '−1,500', '1.5k', '0.5M')
-    """
-    size, unit = next(((size, unit) for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if largest >= size), (1, ""))
-    if largest < 1e4:
-        size, unit = 1, ""
-    text = f"{value / size:,.6g}" if abs(value / size) < 1e6 else f"{value / size:g}"
-    return f"{text}{unit if value else ''}".replace("-", "−")
-
-
-def _label(curve: Curve, seeds: int) -> str:
-    notes = [] if curve.is_one_run else [f"{seeds} seed{'' if seeds == 1 else 's'}"]
-    notes += ["mixes code"] if curve.mixes_code else []
-    label = f"{curve.label} ({', '.join(notes)})" if notes else curve.label
-    # matplotlib leaves labels out that start with an underscore
-    return _plain(f" {label}" if label.startswith("_") else label)
-
-
-def _words(column: str) -> str:
-    meaning = meaning_of(column)
-    return meaning.words if meaning else _WORDS.get(column, column)
-
-
-def _plain(text: str) -> str:
-    """Text that matplotlib does not take for mathematics."""
-    return text.replace("$", r"\$")
-
-
-def _wrapped(label: str, width: float) -> str:
-    return textwrap.fill(label, int((width - 0.6) / _LETTER), subsequent_indent="  ", drop_whitespace=False)
-
-
-def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """As many columns as fit into a figure of that width in inches."""
-    longest = max((len(line) for label in labels for line in label.split("\n")), default=1)
-    return max(1, min(len(labels), int(width / (_LETTER * longest + 0.55))))
-
-
-def _common_env(runs: Sequence[Run]) -> str:
-    """The environment's id where all runs have the same."""
-    names = {run.env for run in runs}
-    return names.pop() if len(names) == 1 else ""
+            parts.append("pale: not all seeds are there")
+        return "; ".join(parts)

@@ -1,26 +1,33 @@
-"""Draws learning curves: the mean over seeds with its spread, one curve for each variant."""
+"""Draws results: learning curves, final scores side by side, performance profiles, heatmaps over hyperparameters."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gridrl.errors import BadValue, did_you_mean
+import numpy as np
+
+from gridrl.errors import BadValue
 from gridrl.log.standing import PERFORMANCE
-from gridrl.results.curves import Curve, check_columns, group
-from gridrl.results.drawing import STYLE, Drawing
+from gridrl.results.columns import score_kind
+from gridrl.results.comparison import ComparisonSheet
+from gridrl.results.curves import check_columns
+from gridrl.results.drawing import CurveSheet
+from gridrl.results.facets import make_panels, resolve_key
+from gridrl.results.heatmap import HeatmapSheet
+from gridrl.results.looks import FILE_STYLE, Look, font_size, look, style
+from gridrl.results.panels import Panel, Sheet
 from gridrl.results.reader import RunSet, find_runs
-from gridrl.results.stats import ESTIMATES
+from gridrl.results.saving import Paths, files_to_write, write_figure
+from gridrl.results.spreads import spread_of
 from gridrl.utils.console import warn_line
-from gridrl.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Paths = str | Path | Iterable[str | Path]
 Words = str | Sequence[str] | None
 
 
@@ -34,11 +41,23 @@ def plot(
     smooth: int = 1,
     select: Words = None,
     exclude: Words = None,
-    est: str = "mean",
-    ax: Axes | None = None,
+    est: str | None = None,
+    metric: str | None = None,
+    band: str | None = None,
+    by: str | None = None,
+    log: Words = None,
+    compare: bool = False,
+    heatmap: Sequence[str] | None = None,
+    last: int = 10,
+    ax: Axes | Sequence[Axes] | None = None,
+    width: float | None = None,
     save: Paths | None = None,
+    show: bool = False,
 ) -> Figure:
-    """Draws learning curves and gives the figure; what cannot be read is left out, and said.
+    """Draws results and gives the figure; what cannot be read is left out, and said.
+
+    Without `compare` and `heatmap` these are learning curves. From five seeds on a curve has a band, a 95 % interval;
+    fewer seeds are drawn one by one. matplotlib's settings are left as they are.
 
     Args:
         logdirs: run directories, directories that hold runs, or the beginning of their names; or the runs themselves,
@@ -52,8 +71,19 @@ def plot(
         select: parts that a run's path must hold, all of them.
         exclude: parts that a run's path must not hold, any of them.
         est: over the seeds: `"mean"`, `"median"`, `"max"`, `"min"`, `"std"`, `"var"` or `"sum"`.
-        ax: where to draw; None: a new figure.
+        metric: over the seeds: `"mean"`, `"median"` or `"iqm"`, the interquartile mean.
+        band: `"ci"` (a 95 % interval), `"std"`, `"se"`, `"range"`, `"none"`, or the name of a method in
+            `gridrl.results.stats.METHODS`. None: `"ci"` from five seeds on.
+        by: a key of the configs: a plot for each of its values.
+        log: logarithmic axes: `"x"`, `"y"` or both.
+        compare: draws final scores with their intervals, best first.
+        heatmap: two keys of the configs: draws final scores over both.
+        last: a run's final score is the mean of so many last rows.
+        ax: where to draw: axes, or one for each plot. None: a new figure.
+        width: of the figure, in inches: letters are as large as fits it, 8 points in a column of 3.3 inches. With
+            `ax` the figure keeps its size.
         save: files to write; the ending is the format (png, svg, pdf). Needs no display.
+        show: opens a window and waits until it is closed.
 
     Returns:
         The figure. Without `ax` and `save` it belongs to pyplot, so that `pyplot.show()` shows it.
@@ -61,25 +91,34 @@ def plot(
     Raises:
         BadValue: no such directory, no run, no such column, an unknown ending; what there is instead is told.
     """
-    import matplotlib
-
-    files = _files(save)
+    files = files_to_write(save)
     values = list(dict.fromkeys(_words(value)))
-    _check(est, smooth, values, ax)
+    axes = _axes(ax)
+    is_final = compare or heatmap is not None
+    spread = spread_of(metric, est, band, of_scores=is_final)
+    log_axes = _log_axes(log)
+    _check(smooth, last, values, width, heatmap, compare)
     found = _chosen(logdirs, _words(select), _words(exclude))
-    _read(found, [xaxis, *values])
-    check_columns(found.runs, xaxis, values)
-    drawing = Drawing(found, group(found, _words(legend), by_run=count), xaxis, smooth, est)
-    with matplotlib.rc_context(STYLE):
-        if ax is None:
-            figure = _new_figure(is_shown=not files)
-            drawing.draw(figure, values)
-        else:
-            figure = drawing.draw_into(ax, values[0])
-        if drawing.is_empty:
-            raise BadValue(_nothing("There is nothing to draw in", found))
-        _write(figure, files)
-    _tell(found, drawing.curves)
+    _read(found, values if is_final else [xaxis, *values])
+    check_columns(found.runs, None if is_final else xaxis, values)
+    panels = make_panels(found, _words(legend), by, by_run=count)
+    _tell_environments(found, panels, values)
+    _tell_code(found, panels)
+    common: dict[str, Any] = {"found": found, "panels": panels, "values": values, "looks": _looks(panels)}
+    sheet: Sheet
+    if heatmap is not None:
+        keys = (resolve_key(found.runs, heatmap[0], "--heatmap"), resolve_key(found.runs, heatmap[1], "--heatmap"))
+        sheet = HeatmapSheet(**common, keys=keys, last=last, spread=spread)
+    elif compare:
+        sheet = ComparisonSheet(**common, last=last, spread=spread, log=log_axes)
+    else:
+        sheet = CurveSheet(**common, xaxis=xaxis, smooth=smooth, spread=spread, log=log_axes)
+    figure = _drawn(sheet, axes, width, files, is_shown=show or not files)
+    _tell(found)
+    if show:
+        from matplotlib import pyplot
+
+        pyplot.show()
     return figure
 
 
@@ -87,17 +126,86 @@ def _words(given: Words) -> list[str]:
     return [given] if isinstance(given, str) else list(given or ())
 
 
-def _check(est: str, smooth: int, values: Sequence[str], ax: Axes | None) -> None:
-    if est not in ESTIMATES:
-        raise BadValue(
-            f"`--est`: there is no {est!r}.{did_you_mean(est, ESTIMATES)} There are: {', '.join(ESTIMATES)}."
-        )
+def _axes(ax: Axes | Sequence[Axes] | None) -> list[Axes] | None:
+    return None if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
+
+
+def _log_axes(log: Words) -> list[str]:
+    """`x`, `y`, or both, also as `xy`."""
+    axes = [letter for word in _words(log) for letter in (word if word in ("xy", "yx") else [word])]
+    unknown = [axis for axis in axes if axis not in ("x", "y")]
+    if unknown:
+        raise BadValue(f"`--log`: there is no axis {', '.join(map(repr, unknown))}. There are: x, y.")
+    return axes
+
+
+def _check(
+    smooth: int, last: int, values: Sequence[str], width: float | None, heatmap: Sequence[str] | None, compare: bool
+) -> None:
+    """Raises BadValue with all that is wrong, before anything is read."""
+    faults = []
     if smooth < 1:
-        raise BadValue(f"`--smooth`: wants at least 1 row, got {smooth}.")
+        faults.append(f"`--smooth`: wants at least 1 row, got {smooth}.")
+    if last < 1:
+        faults.append(f"`--last`: wants at least 1 row, got {last}.")
     if not values:
-        raise BadValue("`--value`: wants at least one column.")
-    if ax is not None and len(values) > 1:
-        raise BadValue(f"ax: takes one value, not {len(values)}: {', '.join(values)}.")
+        faults.append("`--value`: wants at least one column.")
+    if width is not None and not 1 <= width <= 100:
+        faults.append(f"`--width`: is in inches, from 1 to 100, got {width:g}.")
+    if heatmap is not None and (len(heatmap) != 2 or heatmap[0] == heatmap[1]):
+        faults.append(f"`--heatmap`: wants two keys, got {', '.join(heatmap) or 'none'}.")
+    if heatmap is not None and compare:
+        faults.append("`--compare` and `--heatmap`: give one; each is a figure of its own.")
+    if faults:
+        raise BadValue("\n".join(faults))
+
+
+def _looks(panels: Sequence[Panel]) -> dict[str, Look]:
+    """A look for each variant, the same in all panels."""
+    labels = dict.fromkeys(curve.label for panel in panels for curve in panel.curves)
+    return {label: look(rank) for rank, label in enumerate(labels)}
+
+
+def _tell_environments(found: RunSet, panels: Sequence[Panel], values: Sequence[str]) -> None:
+    """Notes that returns of several environments share an axis."""
+    columns = {run.find(value) for value in values for run in found.runs}
+    if not any(column and score_kind(column) for column in columns):
+        return
+    for panel in panels:
+        envs = dict.fromkeys(run.env for run in panel.runs if run.env)
+        if len(envs) > 1:
+            found.notes.append(
+                f"returns of {len(envs)} environments share an axis: {', '.join(envs)}; "
+                "`--by env_name` gives each a plot of its own"
+            )
+
+
+def _tell_code(found: RunSet, panels: Sequence[Panel]) -> None:
+    """Notes which variants have seeds that were made by different code."""
+    mixed = dict.fromkeys(curve.label for panel in panels for curve in panel.curves if curve.mixes_code)
+    if mixed:
+        found.notes.append(f"mixes code (its seeds were made by different code): {', '.join(mixed)}")
+
+
+def _drawn(
+    sheet: Sheet, axes: list[Axes] | None, width: float | None, files: Sequence[Path], *, is_shown: bool
+) -> Figure:
+    import matplotlib
+
+    if axes is not None and len(axes) != len(sheet.plots):
+        raise BadValue(f"ax: there are {len(sheet.plots)} plots and {len(axes)} axes; each plot wants its own.")
+    if sheet.is_empty:
+        raise BadValue(_nothing("There is nothing to draw in", sheet.found))
+    size = font_size(sheet.default_width if width is None else width)
+    settings: Any = FILE_STYLE if axes is not None and width is None else style(size)
+    with matplotlib.rc_context(settings):
+        if axes is None:
+            figure = _new_figure(is_shown)
+            sheet.draw_figure(figure, width)
+        else:
+            figure = sheet.draw_into(axes, width)
+        write_figure(figure, files)
+    return figure
 
 
 def _chosen(logdirs: Paths | RunSet, select: Sequence[str], exclude: Sequence[str]) -> RunSet:
@@ -144,35 +252,6 @@ def _new_figure(is_shown: bool) -> Figure:
     return Figure(layout="constrained")
 
 
-def _files(save: Paths | None) -> list[Path]:
-    """The files to write, their endings checked before anything is read."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    kinds = FigureCanvasBase.get_supported_filetypes()
-    files = [Path(file).expanduser() for file in ([save] if isinstance(save, (str, Path)) else save or ())]
-    faults = [
-        f"`--save`: {file}: the ending is the format, .png, .svg or .pdf.{did_you_mean(file.suffix[1:], kinds)}"
-        for file in files
-        if file.suffix[1:].lower() not in kinds
-    ]
-    if faults:
-        raise BadValue("\n".join(faults))
-    return files
-
-
-def _write(figure: Figure, files: Sequence[Path]) -> None:
-    """Writes a figure, each file wholly or not at all."""
-    for file in files:
-        try:
-            with atomic_path(file) as aside:
-                figure.savefig(aside, format=file.suffix[1:].lower())
-        except OSError as error:
-            raise BadValue(f"`--save`: {file} cannot be written: {error.strerror}.") from error
-
-
-def _tell(found: RunSet, curves: Sequence[Curve]) -> None:
+def _tell(found: RunSet) -> None:
     for line in found.told():
         warn_line(line)
-    mixed = [curve.label for curve in curves if curve.mixes_code]
-    if mixed:
-        warn_line(f"mixes code (its seeds were made by different code): {', '.join(mixed)}")

@@ -83,8 +83,14 @@ def _not_there(path: Path) -> str:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """A sorting key by which `s2` comes before `s10`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    """A sorting key by which `s2` comes before `s10`, and `lr0-0001` (0.0001) before `lr0-001`."""
+    parts = re.split(r"(\d+)", name)
+    return [(_size(part), part if part.startswith("0") else "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _size(digits: str) -> int:
+    """A number; digits behind a leading zero are a fraction, and come in the order of their letters."""
+    return 0 if digits.startswith("0") else int(digits)
 
 
 def walk(directory: Path, visited: set[tuple[int, int]], skipped: list[Skipped]) -> Iterator[Place]:

@@ -26,18 +26,18 @@ def data(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "labels"),
     [
-        (["--where", "gamma=0.9"], ["a (2 seeds)"]),
-        (["--where", "gamma=0.9", "seed=range(1,9)"], ["a (1 seed)"]),
-        (["--where", "hid=[2,64]", "gamma=None", "gamma=0.99"], ["bb (2 seeds)"]),
-        (["--state", "failed", "--name", "b*"], ["bb (2 seeds)"]),
-        (["--group", r"_s(\d)"], ["0 (2 seeds)", "1 (2 seeds)"]),
+        (["--where", "gamma=0.9"], ["a (n=2)"]),
+        (["--where", "gamma=0.9", "seed=range(1,9)"], ["a (n=1)"]),
+        (["--where", "hid=[2,64]", "gamma=None", "gamma=0.99"], ["bb (n=2)"]),
+        (["--state", "failed", "--name", "b*"], ["bb (n=2)"]),
+        (["--group", r"_s(\d)"], ["0 (n=2)", "1 (n=2)"]),
     ],
 )
 def test_options_choose_what_is_drawn(data: Path, words: list[str], labels: list[str]) -> None:
     picture = data / "f.svg"
     assert main(["plot", str(data), "-x", "Epoch", "--save", str(picture), *words]) == 0
     text = picture.read_text()
-    assert re.findall(r">(\w+ \(\d seeds?\))<", text) == labels
+    assert re.findall(r">(\w+ \(n=\d\))<", text) == labels
 
 
 def test_nothing_left_is_told(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -316,6 +316,8 @@ def test_hints_look_no_further_than_the_nearest_directory(make_run: MakeRun, dat
 
 def test_numbers_sort_by_size() -> None:
     assert sorted(["s10", "s2", "t", "s1-10", "s1-9"], key=natural) == ["s1-9", "s1-10", "s2", "s10", "t"]
+    assert sorted(["lr0-001", "lr0-0003", "lr0-01", "lr1"], key=natural) == ["lr0-0003", "lr0-001", "lr0-01", "lr1"]
+    assert sorted(["s10", "s01", "s00"], key=natural) == ["s00", "s01", "s10"]
 
 
 def test_an_empty_name_is_the_directory_here(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
