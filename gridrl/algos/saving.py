@@ -15,7 +15,7 @@ from gridrl.errors import CheckpointError
 from gridrl.log.logger import Logger
 from gridrl.train.checkpoint import Checkpoints, generators_state, set_generators_state
 from gridrl.utils.files import RunPaths
-from gridrl.utils.mpi import broadcast, gather_objects, proc_id
+from gridrl.utils.mpi import gather_objects, proc_id
 from gridrl.utils.seeding import generator
 
 
@@ -78,7 +78,7 @@ class TrainingState:
         Raises:
             CheckpointError: the checkpoint cannot be read, or was written by another configuration.
         """
-        found = self._find()
+        found = self._checkpoints().load_everywhere()
         if found is None:
             return 0, 0.0
         epochs_done, state = found
@@ -101,20 +101,6 @@ class TrainingState:
     def _checkpoints(self) -> Checkpoints:
         assert self.logger.output_dir is not None
         return Checkpoints(RunPaths(Path(self.logger.output_dir)).checkpoints)
-
-    def _find(self) -> tuple[int, dict[str, Any]] | None:
-        """What rank 0 finds, on all ranks; an error there is raised on all."""
-        found: Any = None
-        if proc_id() == 0:
-            try:
-                found = self._checkpoints().load()
-            except CheckpointError as error:
-                found = error
-        found = broadcast(found)
-        if isinstance(found, CheckpointError):
-            raise found
-        result: tuple[int, dict[str, Any]] | None = found
-        return result
 
     def _check(self, identity: Mapping[str, Any]) -> None:
         names = [*self.identity, *(name for name in identity if name not in self.identity)]

@@ -42,6 +42,7 @@ from typing import Any
 
 from gridrl.build import Reference
 from gridrl.errors import BadValue, Problems
+from gridrl.utils.sources import dotted_name
 
 MAX_SPREAD = 10_000
 """As many values may one `range(...)` stand for."""
@@ -154,20 +155,11 @@ class _Names(ast.NodeTransformer):
         return ast.Constant(_WORDS[word]) if word in _WORDS else node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        path = _dotted(node)
+        path = dotted_name(node)
         if self.references and path is not None and is_importable(path.partition(".")[0]):
             # literal_eval hands back whatever a Constant holds
             return ast.Constant(Reference(path))  # type: ignore[arg-type]
         return node
-
-
-def _dotted(node: ast.expr) -> str | None:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        outer = _dotted(node.value)
-        return None if outer is None else f"{outer}.{node.attr}"
-    return None
 
 
 def is_importable(module: str) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from gridrl.launch.live import FOLLOWER, Interruptible, LiveProgress
 from gridrl.launch.result import GridResult, RunResult, told_counts
+from gridrl.launch.spec import leaves
 from gridrl.log.standing import RunSeen
 
 
@@ -131,13 +132,5 @@ def _row(run: RunResult) -> dict[str, Any]:
         "memory_mb": now.memory_mb,
         "error": run.error,
         "run_dir": str(run.run_dir),
-        **{f"variant:{key}": value for key, value in _flat(run.variant)},
+        **{f"variant:{key}": value for key, value in leaves(run.variant)},
     }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}:")
-        else:
-            yield f"{prefix}{key}", value

@@ -148,26 +148,60 @@ def _left_in(group: Path, limit_name: str, usage_name: str, cache_name: str) -> 
 def resident_bytes(roots: Iterable[int]) -> dict[int, int]:
     """Bytes that each process has resident, together with its descendants and with all of the session it leads.
 
-    Pages that processes share count for each of them.
+    Pages that processes share count for each of them; `bytes_over` counts them once.
     """
     return _resident_by_proc(list(roots)) if sys.platform == "linux" else _resident_by_psutil(list(roots))
 
 
+def bytes_over(limit: int, resident: Mapping[int, int], roots: Mapping[int, int]) -> dict[int, int]:
+    """The runs that take more memory than a limit, each with what it takes.
+
+    What a forked run shares with the fork server and its siblings is counted by its part: else each would be charged
+    for the same 200 MB. That costs milliseconds a process, so it is only looked at where `resident` is over the limit.
+
+    Args:
+        limit: bytes.
+        resident: of each run, what `resident_bytes` gives.
+        roots: the root process of each.
+    """
+    suspects = {index: count for index, count in resident.items() if count > limit}
+    if not suspects or sys.platform != "linux":
+        return suspects
+    families = _families([roots[index] for index in suspects])
+    shares = {index: sum(_share(pid, pages) for pid, pages in families[roots[index]]) for index in suspects}
+    return {index: count for index, count in shares.items() if count > limit}
+
+
+def _share(pid: int, pages: int) -> int:
+    """Bytes of a process, of each page the part that falls to it; all of them where the kernel does not say that."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    shares = (int(line.split()[1]) * 2**10 for line in lines if line.startswith("Pss:"))
+    return next(shares, pages * os.sysconf("SC_PAGE_SIZE"))
+
+
 def _resident_by_proc(roots: list[int]) -> dict[int, int]:
-    """With one pass over all processes, however many roots there are."""
     page = os.sysconf("SC_PAGE_SIZE")
+    return {root: page * sum(pages for _, pages in members) for root, members in _families(roots).items()}
+
+
+def _families(roots: list[int]) -> dict[int, list[tuple[int, int]]]:
+    """Pid and resident pages of what belongs to each root; one pass over all processes, whatever the roots."""
     processes = dict(_processes())
-    sums = dict.fromkeys(roots, 0)
+    families: dict[int, list[tuple[int, int]]] = {root: [] for root in roots}
     for pid, (parent, session, pages) in processes.items():
-        owner = pid if pid in sums else session if session in sums else None
+        owner = pid if pid in families else session if session in families else None
         seen = {pid}
         while owner is None and parent in processes and parent not in seen:
             seen.add(parent)
-            owner = parent if parent in sums else processes[parent][1] if processes[parent][1] in sums else None
+            session = processes[parent][1]
+            owner = parent if parent in families else session if session in families else None
             parent = processes[parent][0]
         if owner is not None:
-            sums[owner] += pages * page
-    return sums
+            families[owner].append((pid, pages))
+    return families
 
 
 def _processes() -> Iterable[tuple[int, tuple[int, int, int]]]:

@@ -19,7 +19,7 @@ from gridrl.launch.guard import Guard
 from gridrl.launch.limits import Failures, Limits, told
 from gridrl.launch.local import LocalBackend
 from gridrl.launch.mailbox import Mailbox
-from gridrl.launch.memory import LOOK_S, memory_bytes, told_bytes
+from gridrl.launch.memory import LOOK_S, bytes_over, memory_bytes, told_bytes
 from gridrl.launch.order import PlannedRun
 from gridrl.launch.payload import write_payload
 from gridrl.launch.report import label
@@ -242,11 +242,11 @@ class Scheduler:
         with self._lock:
             roots = {index: handle.pid for index, handle in self._handles.items() if handle.pid is not None}
         used = self._admission.memory.look(roots)
-        limit = None if self._limits.max_memory is None else memory_bytes(self._limits.max_memory)
-        for index, count in used.items():
-            if limit is not None and count > limit:
-                error = f"used {told_bytes(count)} of memory, more than max_memory={self._limits.max_memory}"
-                self._condemn(index, "failed", error, MEMORY_GRACE_S)
+        if self._limits.max_memory is None:
+            return
+        for index, count in bytes_over(memory_bytes(self._limits.max_memory), used, roots).items():
+            error = f"used {told_bytes(count)} of memory, more than max_memory={self._limits.max_memory}"
+            self._condemn(index, "failed", error, MEMORY_GRACE_S)
 
     def _condemn(self, index: int, state: str, error: str, grace_s: float) -> None:
         """Ends a run for a reason that its ending is to tell."""

@@ -126,7 +126,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], defaults: Mappin
         new: what is.
         defaults: what holds where a key is not given, as far as that is known.
     """
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = dict(leaves(old)), dict(leaves(new))
     for key in sorted(before.keys() | after.keys()):
         first, second = before.get(key, _NOT_GIVEN), after.get(key, _NOT_GIVEN)
         if first != second or type(first) is not type(second):
@@ -137,10 +137,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], defaults: Mappin
 _NOT_GIVEN = object()
 
 
-def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in a nested dict with their keys, joined by colons; an empty dict is a value."""
     for key, inner in value.items():
         if isinstance(inner, Mapping) and inner:
-            yield from _leaves(inner, f"{prefix}{key}:")
+            yield from leaves(inner, f"{prefix}{key}:")
         else:
             yield f"{prefix}{key}", inner
 

@@ -14,6 +14,7 @@ import numpy as np
 from gridrl.errors import CheckpointError, VersionMismatch
 from gridrl.log.plain import read_plain, write_plain
 from gridrl.log.saving import portable, write_torch
+from gridrl.utils.mpi import broadcast, proc_id
 
 # Raised when what stands in a checkpoint gets another form.
 FORMAT = 1
@@ -85,6 +86,20 @@ class Checkpoints:
                 "wrote it, or remove it to begin from the start."
             )
         return int(content["number"]), content["state"]
+
+    def load_everywhere(self) -> tuple[int, dict[str, Any]] | None:
+        """What rank 0 loads, on all ranks; an error there is raised on all. Every rank calls it."""
+        found: Any = None
+        if proc_id() == 0:
+            try:
+                found = self.load()
+            except CheckpointError as error:
+                found = error
+        found = broadcast(found)
+        if isinstance(found, CheckpointError):
+            raise found
+        result: tuple[int, dict[str, Any]] | None = found
+        return result
 
     def _found(self) -> list[tuple[int, Path]]:
         if not self.directory.is_dir():

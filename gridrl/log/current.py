@@ -175,7 +175,7 @@ class CurrentRun:
         from gridrl.log.saving import unpack_arrays
         from gridrl.utils.mpi import proc_id
 
-        found = self._found()
+        found = None if self._dir is None else self._checkpoints().load_everywhere()
         if found is None:
             return None
         step, content = found
@@ -244,23 +244,6 @@ class CurrentRun:
         from gridrl.log.checkpoints import Checkpoints
 
         return Checkpoints(RunPaths(self.dir).checkpoints, kind="state")
-
-    def _found(self) -> tuple[int, dict[str, Any]] | None:
-        """What rank 0 finds, on all ranks; an error there is raised on all."""
-        from gridrl.errors import CheckpointError
-        from gridrl.utils.mpi import broadcast, proc_id
-
-        found: Any = None
-        if proc_id() == 0 and self._dir is not None:
-            try:
-                found = self._checkpoints().load()
-            except CheckpointError as error:
-                found = error
-        found = broadcast(found)
-        if isinstance(found, CheckpointError):
-            raise found
-        result: tuple[int, dict[str, Any]] | None = found
-        return result
 
     def _follow_launcher(self) -> None:
         """In a foreign program, whose signals are its own until it asks: from now on they are heard."""

@@ -31,7 +31,8 @@ class Status:
         exit_code: what the process gave back.
         signal: the number of the signal that ended it.
         cpu_s: CPU seconds of the process and its children.
-        peak_memory_mb: the most that it had resident, in MiB.
+        peak_memory_mb: the most that it had resident, in MiB, as the system tells it: pages that it shares with others,
+            such as a forked run with its siblings, count in full.
         error: the last line of what went wrong.
         rank: the MPI rank that failed.
         resume: "inexact" where going on from a checkpoint gives other numbers than never having stopped.

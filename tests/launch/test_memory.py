@@ -176,6 +176,38 @@ def test_children_count_wherever_their_session_is(way: str) -> None:
         process.stdout.close()
 
 
+SHARING = """
+import os, time
+block = bytearray(os.urandom(1)) * (100 * 2**20)
+if os.fork() == 0:
+    os.setsid()
+    own = bytearray(os.urandom(1)) * (20 * 2**20)
+    print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the kernel does not tell who shares what")
+def test_shared_pages_count_by_their_part_where_a_run_is_over_its_limit() -> None:
+    process = subprocess.Popen([sys.executable, "-c", SHARING], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        child = int(process.stdout.readline())
+        resident = {7: resident_bytes([child])[child]}
+        assert resident[7] > 120 * 2**20
+        assert module.bytes_over(110 * 2**20, resident, {7: child}) == {}  # half of 100 MiB and 20 of its own
+        assert 60 * 2**20 < module.bytes_over(60 * 2**20, resident, {7: child})[7] < 100 * 2**20
+        assert module.bytes_over(2**40, resident, {}) == {}  # not looked at
+    finally:
+        end_tree(process.pid, 0.0)
+        process.wait()
+        process.stdout.close()
+
+
+def test_where_nobody_tells_who_shares_what_all_counts() -> None:
+    assert module._share(2**22 + 5, 3) == 3 * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_a_process_that_is_gone_has_nothing() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
