@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gridrl.commands.grammar import read_values
 from gridrl.commands.options import SHORTCUTS
 from gridrl.commands.parser import CommandParser
 from gridrl.errors import BadValue
-from gridrl.results.reader import RunSet, find_runs
+
+if TYPE_CHECKING:
+    from gridrl.results.reader import RunSet
 
 _OPTIONS = ("group", "where", "state", "name")
 
@@ -36,6 +38,8 @@ def chosen_runs(options: argparse.Namespace, dest: str = "dirs") -> RunSet:
     Raises:
         BadValue: see `gridrl.results.reader.find_runs`; a word behind `--where` that is no key and value.
     """
+    from gridrl.results.reader import find_runs
+
     given = {name: options.__dict__.pop(name) for name in (dest, *_OPTIONS)}
     return find_runs(
         given[dest],

@@ -10,6 +10,7 @@ from pathlib import Path
 from gridrl.commands.parser import CommandParser
 from gridrl.errors import BadValue
 from gridrl.results.reader import find_runs
+from gridrl.results.run import Run
 from gridrl.utils.files import RunPaths
 from gridrl.utils.optional import is_installed
 
@@ -40,8 +41,8 @@ def tensorboard_command(dirs: Sequence[str], extra: Sequence[str] = ()) -> list[
         BadValue: no such directory, or none of its runs has event files.
     """
     found = find_runs(dirs)
-    folders = {run.dir: RunPaths(run.dir).tensorboard for run in found.runs}
-    shown = {run_dir: folder for run_dir, folder in folders.items() if any(folder.glob("events.out.tfevents.*"))}
+    folders = {run.dir: _folder(run) for run in found.runs}
+    shown = {run_dir: folder for run_dir, folder in folders.items() if any(folder.glob("*tfevents*"))}
     if not shown:
         runs = "1 run" if len(folders) == 1 else f"{len(folders)} runs"
         raise BadValue(
@@ -53,6 +54,11 @@ def tensorboard_command(dirs: Sequence[str], extra: Sequence[str] = ()) -> list[
     else:
         where = ["--logdir_spec", _specification(_with_events(found.logdirs, shown))]
     return [sys.executable, "-m", "tensorboard.main", *where, *extra]
+
+
+def _folder(run: Run) -> Path:
+    """Where its event files are, if there are any: another program's lie beside its other files."""
+    return run.dir if run.source is not None and run.source.kind == "events" else RunPaths(run.dir).tensorboard
 
 
 def _specification(logdirs: Sequence[Path]) -> str:

@@ -120,6 +120,20 @@ def read_ours(path: Path, wanted: Iterable[str] | None = None) -> Table:
         return _read(file, Layout(names, delimiter, file.tell()), names if wanted is None else wanted)
 
 
+def only_numbers(table: Table) -> Table:
+    """The same table with nan in the place of text, which is told where a column is not all text."""
+    notes = dict.fromkeys(table.notes)
+    columns: dict[str, Column] = {}
+    for name, column in table.columns.items():
+        columns[name] = column
+        if column.dtype == object:
+            columns[name] = np.array([cell if isinstance(cell, float) else np.nan for cell in column], np.float64)
+            texts = sum(isinstance(cell, str) for cell in column)
+            if texts < table.rows:
+                notes[f"`{name}`: text in {texts} of {table.rows} rows counts as missing"] = None
+    return Table(table.names, columns, table.rows, tuple(notes))
+
+
 def _layout(file: IO[bytes], path: Path, comment: str) -> Layout:
     header = _first_row(file, comment)
     start = file.tell()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gridrl.utils.optional import import_optional
@@ -37,32 +37,52 @@ def to_frame(found: RunSet, names: Sequence[str] | None = None) -> pandas.DataFr
     pandas = import_optional("pandas", extra="frames", purpose="A data frame")
     found.with_rows(names or ())
     differing = differing_settings(found.runs)
+    tables = [_rows(run, names) for run in found.runs]
+    everywhere = {name for rows, _ in tables for name in rows}
     parts = []
-    for run in found.runs:
-        rows = _rows(run, names)
-        parts.append(pandas.DataFrame({**_labels(run, differing, rows), **rows}, index=range(run.num_rows)))
+    for run, (rows, count) in zip(found.runs, tables, strict=True):
+        parts.append(pandas.DataFrame({**labels_of(run, differing, everywhere), **rows}, index=range(count)))
     if not parts:
         return pandas.DataFrame(columns=[*WHO, *(names or ())])
     return pandas.concat(parts, ignore_index=True)
 
 
-def _rows(run: Run, names: Sequence[str] | None) -> dict[str, Any]:
+def _rows(run: Run, names: Sequence[str] | None) -> tuple[dict[str, Any], int]:
+    """The wanted columns of a run, and how many rows they have."""
+    assert run.source is not None  # it has rows
     if names is None:
-        return dict(run.source.cells().columns) if run.source else {}
+        table = run.source.cells()
+        return dict(table.columns), table.rows
     columns = {name: column for name in names if (column := run.find(name)) is not None}
     read = run.columns(columns.values())
-    return {name: read[column] for name, column in columns.items()}
+    return {name: read[column] for name, column in columns.items()}, run.num_rows
 
 
-def _labels(run: Run, differing: Sequence[str], rows: Mapping[str, Any]) -> dict[str, Any]:
-    labels = dict(zip(WHO, (str(run.dir), run.name, run.condition, run.env, run.seed, run.state), strict=True))
-    labels = {f"run:{name}" if name in rows else name: value for name, value in labels.items()}
+def who(names: Container[str]) -> list[str]:
+    """The titles of the columns `WHO` beside columns of these names."""
+    return [f"run:{name}" if name in names else name for name in WHO]
+
+
+def title_of(key: str, names: Container[str]) -> str:
+    """The title of a hyperparameter's column beside columns of these names."""
+    return f"config:{key}" if key in names or key in WHO else key
+
+
+def labels_of(run: Run, differing: Sequence[str], names: Container[str]) -> dict[str, Any]:
+    """What stands in every row of a run in front of its own columns.
+
+    Args:
+        run: the run.
+        differing: the hyperparameters that are shown.
+        names: its own columns.
+    """
+    known = (str(run.dir), run.name, run.condition, run.env, run.seed, run.state)
+    labels: dict[str, Any] = dict(zip(who(names), known, strict=True))
     for key in differing:
-        if key not in run.settings:
-            continue
-        value = run.settings[key]
-        is_plain = value is None or isinstance(value, (bool, int, float, str))
-        labels[f"config:{key}" if key in rows or key in WHO else key] = value if is_plain else json.dumps(value)
+        if key in run.settings:
+            value = run.settings[key]
+            is_plain = value is None or isinstance(value, (bool, int, float, str))
+            labels[title_of(key, names)] = value if is_plain else json.dumps(value)
     return labels
 
 

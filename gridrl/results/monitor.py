@@ -17,11 +17,6 @@ STEPS_NAME = "steps"
 _LENGTH, _TIME = "l", "t"
 
 
-def is_monitor(name: str) -> bool:
-    """Whether a file is called like a monitor's: `monitor.csv`, `3.monitor.csv`."""
-    return name == "monitor.csv" or name.endswith(".monitor.csv")
-
-
 def read_monitors(files: Sequence[Path], wanted: Sequence[str] | None = None) -> Table:
     """Reads the episodes of a run, in the order in which they ended.
 

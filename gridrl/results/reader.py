@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from gridrl.errors import BadValue
 from gridrl.log.record import derived_state
@@ -15,14 +16,16 @@ from gridrl.results.columns import mixed_scores
 from gridrl.results.identity import Grouping, identify
 from gridrl.results.places import Place, Skipped, matching_dirs, natural, walk
 from gridrl.results.run import Run
-from gridrl.results.sources import source_in
+from gridrl.results.sources import Source, source_in
 from gridrl.utils.files import RunPaths, read_json
+from gridrl.utils.optional import is_installed
 
 if TYPE_CHECKING:
     import pandas
 
 _MAX_PLACES = 2000  # directories that are looked at for a hint
 _MAX_TOLD = 8  # runs that are named in one line
+_NO_TENSORBOARD = "TensorBoard event files are left out: pip install 'gridrl[tensorboard]' to read them"
 
 
 @dataclass
@@ -116,7 +119,7 @@ def _why_unreadable(run: Run, asked: Sequence[str]) -> str:
         run.columns([column for name in asked if (column := run.find(name)) is not None])
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    except ValueError as error:
+    except (ValueError, BadValue) as error:
         return str(error)
     return ""
 
@@ -151,22 +154,14 @@ def find_runs(
     found = RunSet(_logdirs([dirs] if isinstance(dirs, (str, Path)) else dirs))
     visited: set[tuple[int, int]] = set()
     run_dirs: set[Path] = set()
-    unmatched = 0
     for logdir in found.logdirs:
         for place in walk(logdir, visited, found.skipped):
             run = _run_at(place, logdir, grouping, run_dirs, found.notes)
-            if run is None:
-                continue
-            run_dirs.add(run.dir)
-            if not choice.takes(run):
-                found.not_chosen += 1
-                continue
-            unmatched += grouping is not None and not run.identity.is_grouped
-            _add(run, found)
+            if run is not None:
+                run_dirs.add(run.dir)
+                _add(run, choice, found)
     choice.check()
-    if unmatched:
-        what = "1 run does" if unmatched == 1 else f"{unmatched} runs do"
-        found.notes.append(f"{what} not match `--group`: grouped by name")
+    _tell_unmatched(found, grouping)
     return found
 
 
@@ -191,22 +186,46 @@ def _run_at(place: Place, logdir: Path, grouping: Grouping | None, run_dirs: set
         return None  # a part of the run above: its test episodes, its event files
     if source is None and paths.status.name not in place.files:
         return None
-    config = read_json(paths.config) if paths.config.name in place.files else {}
-    if not isinstance(config, dict):
-        notes.append(f"{paths.config} cannot be read; the name of its directory is taken")
-        config = {}
+    config = _config(paths, place, source, notes)
     identity = identify(config, place.path)
     if grouping is not None:
         identity = grouping.identify(identity, place.path.as_posix())
     return Run(place.path, logdir, identity, source, config)
 
 
-def _add(run: Run, found: RunSet) -> None:
-    if run.source is not None:
-        found.runs.append(run)
-    else:
+def _config(paths: RunPaths, place: Place, source: Source | None, notes: list[str]) -> dict[str, Any]:
+    if paths.config.name in place.files:
+        config = read_json(paths.config)
+        if isinstance(config, dict):
+            return config
+        notes.append(f"{paths.config} cannot be read; the name of its directory is taken")
+    elif source is not None and source.kind == "events" and is_installed("tensorboard"):
+        from gridrl.results.events import read_hyperparameters
+
+        with contextlib.suppress(OSError, BadValue):  # told when its rows are read
+            return read_hyperparameters(source.files)
+    return {}
+
+
+def _add(run: Run, choice: Choice, found: RunSet) -> None:
+    """Puts a run where it belongs."""
+    if not choice.takes(run):
+        found.not_chosen += 1
+    elif run.source is None:
         found.waiting.append(run)
         found.skipped.append(Skipped(run.dir, f"no row yet ({derived_state(run.dir)})"))
+    elif run.source.kind == "events" and not is_installed("tensorboard"):
+        if _NO_TENSORBOARD not in found.notes:
+            found.notes.append(_NO_TENSORBOARD)
+    else:
+        found.runs.append(run)
+
+
+def _tell_unmatched(found: RunSet, grouping: Grouping | None) -> None:
+    unmatched = sum(not run.identity.is_grouped for run in found.runs) if grouping else 0
+    if unmatched:
+        what = "1 run does" if unmatched == 1 else f"{unmatched} runs do"
+        found.notes.append(f"{what} not match `--group`: grouped by name")
 
 
 def find_run_dirs(dirs: Iterable[str | Path]) -> list[Path]:

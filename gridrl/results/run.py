@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gridrl.errors import ColumnError, did_you_mean
 from gridrl.log.code_record import CodeRecord
@@ -14,8 +14,14 @@ from gridrl.log.record import derived_state
 from gridrl.log.standing import PERFORMANCE
 from gridrl.results import columns
 from gridrl.results.identity import Identity, settings_of
-from gridrl.results.sources import Array, Source
+from gridrl.results.sources import Source
 from gridrl.utils.files import RunPaths
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

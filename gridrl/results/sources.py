@@ -2,22 +2,17 @@
 
 Where several stand side by side the first of these counts, so that no run is counted twice: `progress.txt` (gridrl,
 Spinning Up), `progress.csv` (stable-learning-control, stable-baselines3, RLlib), `monitor.csv` (one or several, of
-stable-baselines3 and OpenAI Baselines).
+stable-baselines3 and OpenAI Baselines), TensorBoard's event files (CleanRL and many others).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from gridrl.log.tables import Column, Table, Unreadable, read_layout, read_table
-from gridrl.results import cache
-from gridrl.results.monitor import is_monitor, read_monitors
-
-Array = npt.NDArray[np.float64]
+if TYPE_CHECKING:  # who only looks for runs needs no numpy
+    from gridrl.log.tables import Table
 
 PROGRESS_NAMES = ("progress.txt", "progress.csv")
 """Files of rows, the first one wins."""
@@ -27,7 +22,7 @@ class Source:
     """The rows of a run, read when they are asked for and kept.
 
     Args:
-        kind: "progress" or "monitor".
+        kind: "progress", "monitor" or "events".
         files: what is read.
     """
 
@@ -52,6 +47,9 @@ class Source:
         Raises:
             OSError, Unreadable: it cannot be read.
         """
+        from gridrl.log.tables import read_layout
+        from gridrl.results import cache
+
         if self._known is None:
             self._known = cache.load(self.kind, self.files, cache.marks_of(self.files))
         if self._known is not None:
@@ -70,6 +68,9 @@ class Source:
         Raises:
             OSError, Unreadable: it cannot be read, or has no row.
         """
+        from gridrl.log.tables import Table, only_numbers
+        from gridrl.results import cache
+
         marks = cache.marks_of(self.files)
         known = self._known or cache.load(self.kind, self.files, marks)
         missing = None if wanted is None else list(wanted)
@@ -77,9 +78,9 @@ class Source:
             asked = known.names if missing is None else missing
             missing = [name for name in asked if name in known.names and name not in known.columns]
         if known is None or missing:
-            table = _numbers(self.cells(missing))
+            table = only_numbers(self.cells(missing))
             if known is not None and known.rows != table.rows:  # the file has grown
-                table = _numbers(self.cells([*known.columns, *(missing or ())]))
+                table = only_numbers(self.cells([*known.columns, *(missing or ())]))
             elif known is not None:
                 notes = tuple(dict.fromkeys((*known.notes, *table.notes)))
                 table = Table(table.names, {**known.columns, **table.columns}, table.rows, notes)
@@ -94,10 +95,22 @@ class Source:
         Raises:
             OSError, Unreadable: it cannot be read, or has no row.
         """
-        table = _READERS[self.kind](self.files, None if wanted is None else list(wanted))
+        from gridrl.log.tables import Unreadable
+
+        table = read_source(self.kind, self.files, None if wanted is None else list(wanted))
         if not table.rows:
             raise Unreadable("holds a header and no row")
         return table
+
+
+def is_monitor(name: str) -> bool:
+    """Whether a file is called like a monitor's: `monitor.csv`, `3.monitor.csv`."""
+    return name == "monitor.csv" or name.endswith(".monitor.csv")
+
+
+def is_event_file(name: str) -> bool:
+    """Whether a file is called like TensorBoard's event files."""
+    return "tfevents" in name and not name.endswith(".profile-empty")
 
 
 def source_in(directory: Path, files: Sequence[str]) -> Source | None:
@@ -111,27 +124,22 @@ def source_in(directory: Path, files: Sequence[str]) -> Source | None:
         if name in files and (directory / name).is_file():
             return Source("progress", [directory / name])
     monitors = [directory / name for name in files if is_monitor(name) and (directory / name).is_file()]
-    return Source("monitor", monitors) if monitors else None
+    if monitors:
+        return Source("monitor", monitors)
+    events = [directory / name for name in files if is_event_file(name) and (directory / name).is_file()]
+    return Source("events", events) if events else None
 
 
-def _read_progress(files: Sequence[Path], wanted: Sequence[str] | None) -> Table:
-    return read_table(files[0], wanted)
+def read_source(kind: str, files: Sequence[Path], wanted: Sequence[str] | None) -> Table:
+    """Reads columns of a source, afresh; see `gridrl.log.tables.read_table` and its likes."""
+    if kind == "progress":
+        from gridrl.log.tables import read_table
 
+        return read_table(files[0], wanted)
+    if kind == "monitor":
+        from gridrl.results.monitor import read_monitors
 
-_READERS: dict[str, Callable[[Sequence[Path], Sequence[str] | None], Table]] = {
-    "progress": _read_progress,
-    "monitor": read_monitors,
-}
+        return read_monitors(files, wanted)
+    from gridrl.results.events import read_events
 
-
-def _numbers(table: Table) -> Table:
-    notes = dict.fromkeys(table.notes)
-    columns: dict[str, Column] = {}
-    for name, column in table.columns.items():
-        columns[name] = column
-        if column.dtype == object:
-            columns[name] = np.array([cell if isinstance(cell, float) else np.nan for cell in column], np.float64)
-            texts = sum(isinstance(cell, str) for cell in column)
-            if texts < table.rows:
-                notes[f"`{name}`: text in {texts} of {table.rows} rows counts as missing"] = None
-    return Table(table.names, columns, table.rows, tuple(notes))
+    return read_events(files, wanted)

@@ -37,6 +37,12 @@ def test_of_several_directories_those_with_events_are_shown(data: Path) -> None:
     assert tensorboard_command(dirs)[3:] == ["--logdir_spec", f"{dirs[0]}:{dirs[0]},{dirs[1]}:{dirs[1]}"]
 
 
+def test_other_programs_events_are_shown_too(data: Path) -> None:
+    (data / "runs" / "x").mkdir(parents=True)
+    (data / "runs" / "x" / "events.out.tfevents.1.host").write_text("")
+    assert tensorboard_command([str(data / "runs")])[3:] == ["--logdir", str(data / "runs")]
+
+
 def test_runs_without_events_are_told_how_to_have_some(data: Path) -> None:
     with pytest.raises(BadValue) as told:
         tensorboard_command([str(data / "c")])

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gridrl.log import tables
+from gridrl.log.progress import read_progress
 from gridrl.log.tables import Unreadable, read_layout, read_table
 
 
@@ -118,6 +119,7 @@ def test_what_is_no_table_is_refused_with_a_reason(tmp_path: Path, content: byte
 def test_any_bytes_are_a_table_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "any.txt"
     file.write_bytes(content)
+    assert len({len(column) for column in read_progress(file).values()}) <= 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gridrl.log.tables import Table
-from gridrl.results import cache, sources
+from gridrl.log.tables import Table, read_table
+from gridrl.results import cache
 from gridrl.results.reader import find_runs
 from tests.results.made_runs import MakeRun
 
@@ -29,11 +29,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[str] | None]:
     """The columns that were read from files, reading by reading."""
     seen: list[list[str] | None] = []
 
-    def read(files: list[Path], wanted: list[str] | None) -> Table:
+    def read(kind: str, files: list[Path], wanted: list[str] | None) -> Table:
         seen.append(wanted)
-        return sources.read_table(files[0], wanted)
+        return read_table(files[0], wanted)
 
-    monkeypatch.setitem(sources._READERS, "progress", read)
+    monkeypatch.setattr("gridrl.results.sources.read_source", read)
     return seen
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gridrl.results.columns import EVALUATION, MEANINGS, TRAINING, find_column, mixed_scores, score_kind
@@ -47,3 +49,10 @@ def test_returns_of_both_kinds_on_one_axis_are_told() -> None:
     assert mixed_scores(["AverageEpRet", "AverageTestEpRet", "r"]) == (
         "training returns (AverageEpRet, r) and evaluation returns (AverageTestEpRet) share an axis"
     )
+
+
+def test_the_documents_hold_the_whole_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plotting.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    for meaning in MEANINGS:
+        assert any(line.endswith(f"| {', '.join(f'`{name}`' for name in meaning.names)} |") for line in lines), meaning

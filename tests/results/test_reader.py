@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +111,7 @@ def test_what_cannot_be_read_is_set_aside(make_run: MakeRun, data: Path, monkeyp
         raise PermissionError(13, "Permission denied")
 
     make_run("a", 0)
-    monkeypatch.setattr("gridrl.results.sources.read_table", refuse)
+    monkeypatch.setattr("gridrl.results.sources.read_source", refuse)
     found = find_runs([data])
     assert found.with_rows() == []
     assert [str(skipped) for skipped in found.skipped] == [
@@ -306,6 +308,20 @@ def test_a_thousand_directories_deep_is_no_matter(data: Path) -> None:
         (path / "progress.txt").unlink()
         for path in reversed(way):
             path.rmdir()
+
+
+def test_looking_for_runs_needs_no_numpy(make_run: MakeRun, data: Path) -> None:
+    make_run("a", 0)
+    code = (
+        "import sys\n"
+        "from gridrl.results.reader import find_runs\n"
+        "runs = find_runs(sys.argv[1], where={'seed': 0}, states='unknown', group='a')\n"
+        "print(len(runs), 'numpy' in sys.modules)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(data)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == "1 False\n"
 
 
 def test_hints_look_no_further_than_the_nearest_directory(make_run: MakeRun, data: Path) -> None:
