@@ -154,14 +154,18 @@ def find_runs(
     found = RunSet(_logdirs([dirs] if isinstance(dirs, (str, Path)) else dirs))
     visited: set[tuple[int, int]] = set()
     run_dirs: set[Path] = set()
+    parts: list[Path] = []
     for logdir in found.logdirs:
         for place in walk(logdir, visited, found.skipped):
-            run = _run_at(place, logdir, grouping, run_dirs, found.notes)
-            if run is not None:
-                run_dirs.add(run.dir)
-                _add(run, choice, found)
+            source = source_in(place.path, place.files)
+            if source is not None and source.kind != "progress" and not run_dirs.isdisjoint(place.above):
+                parts.append(place.path)  # of the run above: its test episodes, its event files
+            elif source is not None or RunPaths(place.path).status.name in place.files:
+                run_dirs.add(place.path)
+                _add(_run_at(place, source, logdir, grouping, found.notes), choice, found)
     choice.check()
     _tell_unmatched(found, grouping)
+    _tell_parts(found, [part for part in parts if part.name != RunPaths(part).tensorboard.name])
     return found
 
 
@@ -178,15 +182,8 @@ def _logdirs(dirs: Iterable[str | Path]) -> list[Path]:
     return logdirs
 
 
-def _run_at(place: Place, logdir: Path, grouping: Grouping | None, run_dirs: set[Path], notes: list[str]) -> Run | None:
-    """The run of a place, None where there is none."""
-    paths = RunPaths(place.path)
-    source = source_in(place.path, place.files)
-    if source is not None and source.kind != "progress" and not run_dirs.isdisjoint(place.above):
-        return None  # a part of the run above: its test episodes, its event files
-    if source is None and paths.status.name not in place.files:
-        return None
-    config = _config(paths, place, source, notes)
+def _run_at(place: Place, source: Source | None, logdir: Path, grouping: Grouping | None, notes: list[str]) -> Run:
+    config = _config(RunPaths(place.path), place, source, notes)
     identity = identify(config, place.path)
     if grouping is not None:
         identity = grouping.identify(identity, place.path.as_posix())
@@ -226,6 +223,12 @@ def _tell_unmatched(found: RunSet, grouping: Grouping | None) -> None:
     if unmatched:
         what = "1 run does" if unmatched == 1 else f"{unmatched} runs do"
         found.notes.append(f"{what} not match `--group`: grouped by name")
+
+
+def _tell_parts(found: RunSet, parts: Sequence[Path]) -> None:
+    if parts:
+        what = "1 directory" if len(parts) == 1 else f"{len(parts)} directories"
+        found.notes.append(f"{what} below other runs, without a progress file, counted as parts of these: {parts[0]}")
 
 
 def find_run_dirs(dirs: Iterable[str | Path]) -> list[Path]:

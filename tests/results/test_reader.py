@@ -206,6 +206,11 @@ def test_a_directory_has_one_source_and_what_lies_below_a_run_belongs_to_it(make
         "b/progress.csv",
         "c/2.monitor.csv",
     ]
+    (path / "tensorboard").mkdir()  # of our own runs, nothing worth a word
+    (path / "tensorboard" / "events.out.tfevents.1").write_text("")
+    assert find_runs([data]).told() == [
+        f"3 directories below other runs, without a progress file, counted as parts of these: {path}/deep/eval"
+    ]
 
 
 def test_a_run_below_a_run_is_a_run(make_run: MakeRun, data: Path) -> None:
