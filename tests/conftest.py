@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ settings.register_profile(
 settings.load_profile("gridrl")
 
 TINY_DISK_BYTES = 64 * 1024
+SMALL_DISK_BYTES = 32 * 1024**2
 
 
 @pytest.fixture(autouse=True)
@@ -34,20 +36,34 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: 
     monkeypatch.setenv("GRIDRL_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """The root of a real file system of 64 KiB; making one takes root's rights on Linux."""
-    directory = tmp_path / "tiny disk"
+@contextlib.contextmanager
+def _disk(directory: Path, count_bytes: int) -> Iterator[Path]:
+    """A real file system of this size; making one takes root's rights on Linux."""
     directory.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={TINY_DISK_BYTES}", "none", str(directory)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={count_bytes}", "none", str(directory)]
     try:
         subprocess.run(mount, check=True, capture_output=True, timeout=30)
     except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"a file system of 64 KiB cannot be mounted here ({error}); a simulated full disk is tested anyway")
+        size = f"{count_bytes // 1024} KiB"
+        pytest.skip(f"a file system of {size} cannot be mounted here ({error}); a simulated full disk is tested anyway")
     try:
         yield directory
     finally:
         subprocess.run(["umount", "-l", str(directory)], check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """The root of a file system of 64 KiB."""
+    with _disk(tmp_path / "tiny disk", TINY_DISK_BYTES) as directory:
+        yield directory
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The root of a file system that has room for a grid and what its runs import."""
+    with _disk(tmp_path / "small disk", SMALL_DISK_BYTES) as directory:
+        yield directory
 
 
 @pytest.fixture

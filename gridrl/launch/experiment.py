@@ -32,7 +32,8 @@ def call_experiment(
 ) -> RunResult:
     """Runs a function with hyperparameters, in processes and a directory of its own.
 
-    A run that is done already is not repeated.
+    A run that is done already is not repeated. One that was asked to make room, and has stopped in order, is no
+    failure: its record says "preempted", and the same call goes on with it.
 
     Args:
         exp_name: its name; slashes make directories.
@@ -62,7 +63,7 @@ def call_experiment(
         keys=tuple(Parameter(key, (value,)) for key, value in variant.items()),
     )
     result = execute(order, lambda: _introduce(exp_name, variant))[0]
-    if not result.ok:
+    if not result.ok and result.state != "preempted":
         raise experiment_failed(result)
     return result
 

@@ -35,15 +35,17 @@ def row_count(path: Path) -> int:
         return -1
 
 
-def signal_after(rows: int, signum: signal.Signals, run_dir: Path) -> threading.Thread:
-    """Sends a signal to the process of a run once it has written so many rows."""
+def signal_after(
+    rows: int, signum: signal.Signals, run_dir: Path, pid: Callable[[], int] | None = None
+) -> threading.Thread:
+    """Sends a signal to the process of a run, or to the one that `pid` gives, once it has written so many rows."""
 
     def watch() -> None:
         deadline = time.monotonic() + 60
         while row_count(run_dir / "progress.txt") < rows:
             assert time.monotonic() < deadline, "the run has written no rows"
             time.sleep(0.001)
-        os.kill(json.loads((run_dir / "status.json").read_text())["pid"], signum)
+        os.kill(json.loads((run_dir / "status.json").read_text())["pid"] if pid is None else pid(), signum)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import gridrl
-from tests.launch.disturbing import disturbed, row_count
+from gridrl import call_experiment
+from tests.launch.disturbing import disturbed, row_count, signal_after
 from tests.launch.helpers import run
 
 OWN_LOOP = f"{Path(gridrl.__file__).parent.parent / 'examples' / 'own_loop.py'}:train"
@@ -58,6 +59,15 @@ def test_a_run_that_asks_stops_in_order_and_goes_on_with_the_same_command(
     assert [int(row[1]) for row in rows] == [epoch * (epoch + 1) // 2 for epoch in range(60)]
     assert [row[2] for row in rows] == ["1"] * stopped_after + ["2"] * (60 - stopped_after)
     assert not (run_dir / "progress.cut.txt").exists()
+
+
+def test_call_experiment_tells_of_a_preempted_run_without_an_error(data_dir: Path) -> None:
+    run_dir = data_dir / "e" / "e_s0"
+    watching = signal_after(3, signal.SIGUSR1, run_dir)
+    result = call_experiment("e", counted, data_dir=data_dir, epochs=60, wait_s=0.02)
+    watching.join(timeout=60)
+    assert (result.state, result.exit_code, result.error, result.ok) == ("preempted", 75, None, False)
+    assert call_experiment("e", counted, data_dir=data_dir, epochs=60, wait_s=0.02).state == "done"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
