@@ -19,7 +19,7 @@ from typing import Any
 EPOCHS, EVERY, AT = 12, 5, 6
 """The rows of a run, those between two checkpoints, and the one behind which the fault comes."""
 
-MOST_MEMORY = "900M"
+MOST_MEMORY = "700M"
 
 FILLER = "filler"
 """The file in the data directory that takes up all the room that its disk has."""

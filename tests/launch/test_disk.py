@@ -77,7 +77,8 @@ def test_a_run_that_finds_no_room_for_its_end_is_not_done(tmp_path: Path, monkey
 
     monkeypatch.setattr(worker, "write_status", no_room)
     assert worker.run_alone(RunPaths(tmp_path)) == 1
-    assert lifeline.message() == {"state": "failed", "error": f"DiskFull: {tmp_path}: the state 'done' was not noted"}
+    said = lifeline.message()
+    assert (said["state"], said["error"]) == ("failed", f"DiskFull: {tmp_path}: the state 'done' was not noted")
     lifeline.close()
     assert list(tmp_path.iterdir()) == []
 
