@@ -113,6 +113,7 @@ def run_grid(name: str, target: str, request: Request, words: Sequence[str]) -> 
         **{name: launch[name] for name in LIMITS if name in launch},
         isolation=launch.get("isolation", "auto"),
         live_code=launch.get("live_code", False),
+        code=launch.get("code"),
         command=shlex.join(["python", "-m", "gridrl.run", name, *words]),
     )
     if launch.get("dry_run", False):

@@ -72,6 +72,7 @@ _TABLE = (
     LauncherOption("max_memory", "str", "none", "memory of a run, such as 4G; a run that has more resident is ended"),
     LauncherOption("isolation", "Literal['auto', 'fresh']", "auto", "fresh: no run is forked off a preloaded process"),
     LauncherOption("live_code", "bool", "False", "import your modules as each run finds them, not a copy made now"),
+    LauncherOption("code", "Literal['old', 'new']", "asked where it matters", "runs queued before your code changed"),
     LauncherOption("detach", "bool", "False", "go on in the background, without this terminal"),
     LauncherOption("dry_run", "bool", "False", "show the runs, start nothing"),
 )

@@ -16,6 +16,7 @@ from gridrl.launch.preflight import preflight
 from gridrl.launch.slots import Slots, find_slots
 from gridrl.launch.thunks import Thunk, read_thunk
 from gridrl.launch.variants import SEED
+from gridrl.stand_ins import StandIns
 from gridrl.utils.annotations import Wanted
 from gridrl.utils.mpirun import resolve_num_cpu
 from gridrl.utils.processes import usable_cores
@@ -112,8 +113,12 @@ def check_resources(order: Order) -> tuple[int, int, Slots]:
     return num_cpu, jobs if slots.capacity is None else min(jobs, slots.capacity), slots
 
 
-def check_runs(order: Order) -> list[CheckedRun]:
+def check_runs(order: Order, stand_ins: StandIns | None = None) -> list[CheckedRun]:
     """Checks thunks, keywords, seeds, references, environments, and that everything can be pickled.
+
+    Args:
+        order: what is asked for.
+        stand_ins: the copies of the user's sources in which references and environments are looked up, if any.
 
     Raises:
         GridRLError: all faults at once. An unknown thunk is told first: without it nothing else can be checked.
@@ -129,7 +134,7 @@ def check_runs(order: Order) -> list[CheckedRun]:
         faults.catch(check_seed, run.rest.get(SEED, 0))
         if run.is_ours:
             faults.catch(resolve("gridrl.algos.ranges:check_arguments"), _numbers(run))
-    runs = _resolved(runs, faults)
+    runs = _resolved(runs, faults, stand_ins)
     for payload in (*(Payload(thunk.target) for thunk, _ in thunks.values()), *(Payload("", run.rest) for run in runs)):
         faults.catch(pickled, payload)
     faults.raise_if_any()
@@ -169,7 +174,7 @@ def _with_colon(path: str) -> str:
     return path if ":" in path else ":".join(path.rpartition(".")[::2])
 
 
-def _resolved(runs: Sequence[CheckedRun], faults: _Faults) -> list[CheckedRun]:
+def _resolved(runs: Sequence[CheckedRun], faults: _Faults, stand_ins: StandIns | None) -> list[CheckedRun]:
     """Lets another process resolve references and look environments up; gives the runs with what it has found."""
     references: list[str] = []
     for run in runs:
@@ -179,7 +184,7 @@ def _resolved(runs: Sequence[CheckedRun], faults: _Faults) -> list[CheckedRun]:
     importable = {run.thunk.identity for run in runs if run.thunk.is_importable}
     environments = {(run.env_name, _env_arguments(run)) for run in runs if run.env_name not in (None, *own)}
     devices = {run.device for run in runs if run.device is not None}
-    answer = faults.catch(preflight, references, environments, importable, devices)
+    answer = faults.catch(preflight, references, environments, importable, devices, stand_ins)
     if answer is None:
         return list(runs)
     for message in answer.faults:

@@ -176,6 +176,7 @@ class ExperimentGrid:
         max_memory: str | None = None,
         isolation: str = "auto",
         live_code: bool = False,
+        code: str | None = None,
     ) -> GridResult:
         """Runs the thunk for every variant, each in processes and a directory of its own.
 
@@ -215,6 +216,8 @@ class ExperimentGrid:
                 they need, which takes milliseconds and changes no digit; "fresh": each gets an interpreter of its own.
             live_code: whether runs import your modules as they are when a run starts; else from a copy that is made
                 when the grid starts, so that an edit meanwhile changes nothing.
+            code: "old" or "new": what runs go on with that were queued before your code changed and are not done, the
+                copy of then or what is there now. None: where that question comes up, it is asked.
 
         Returns:
             A record of each run, in the order of `variants()`.
@@ -242,6 +245,7 @@ class ExperimentGrid:
             isolation=isolation,
             keys=tuple(self._parameters),
             live_code=live_code,
+            code=code,
         )
         return execute(order, self.print)
 

@@ -50,6 +50,7 @@ class Order:
         isolation: one of `ISOLATIONS`.
         keys: what spans the variants.
         live_code: whether runs import the user's sources as they are when the run starts.
+        code: "old" or "new": what goes on that is not done and was queued with other code; None: that is asked.
     """
 
     grid: str
@@ -69,6 +70,7 @@ class Order:
     isolation: str = "auto"
     keys: Sequence[Parameter] = ()
     live_code: bool = False
+    code: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,10 @@ class PlannedRun:
     @property
     def changes_code(self) -> bool:
         """Whether it goes on from a checkpoint that was made under other code."""
-        return not self.is_accepted and self.goes_on and self.code_before.is_other(self.spec.code.hash)
+        is_former = self.snapshot is not None and self.snapshot.is_old
+        return (
+            not is_former and not self.is_accepted and self.goes_on and self.code_before.is_other(self.spec.code.hash)
+        )
 
     def code_now(self) -> CodeRecord:
         """The code that it will have been made by, once it has been started or accepted."""

@@ -11,6 +11,7 @@ from gridrl.launch.claiming import is_claimed
 from gridrl.launch.code import CodeReader
 from gridrl.launch.configuration import make_config
 from gridrl.launch.directories import Directories, check_data_dir, still_running
+from gridrl.launch.former import check_choice, last_stand_ins, settle_code
 from gridrl.launch.order import Order, Plan, PlannedRun
 from gridrl.launch.spec import RunSpec, growth, identify_run, keys_outside
 from gridrl.launch.variants import SEED
@@ -26,8 +27,9 @@ def make_plan(order: Order) -> Plan:
         GridRLError: what is wrong with it; all faults of one kind of check are told at once.
     """
     order.resume.check()
+    check_choice(order.code)
     num_cpu, jobs, slots = check_resources(order)
-    checked = check_runs(order)
+    checked = check_runs(order, last_stand_ins(order))
     specs = _specified(order, checked, num_cpu)
     wanted = [(spec.grid, spec.run_id) for spec in specs]
     directories = Directories(order.data_dir, order.datestamp, dry_run=order.dry_run, left=_left(order), wanted=wanted)
@@ -43,11 +45,12 @@ def make_plan(order: Order) -> Plan:
         if derived_state(run_dir) == "running" and not is_claimed(run_dir):
             problems.add(still_running(run_dir))
     problems.raise_if_any(RunDirectoryInUse)
+    notes = [*_fewer(order, jobs), *directories.notes]
+    runs = settle_code(order, runs, notes)
     if not order.dry_run and any(run.is_due for run in runs):
         check_mpi(num_cpu)
         check_data_dir(order.data_dir)
     moved = [*directories.left, *(run.place.run_dir for run in runs if run.is_repeated)]
-    notes = [*_fewer(order, jobs), *directories.notes]
     return Plan(runs, num_cpu, jobs, slots, notes, moved, list(directories.seen))
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 from gridrl.build import resolve
 from gridrl.errors import BackendError, BadValue, GridRLError
+from gridrl.launch.payload import enter_place, place_here
+from gridrl.stand_ins import StandIns
 from gridrl.utils.serialization import canonical
 
 _COMMAND = ["-P", "-m", "gridrl.launch.preflight"]
@@ -41,6 +43,7 @@ def preflight(
     environments: Iterable[tuple[str, tuple[str, ...]]],
     thunks: Iterable[str],
     devices: Iterable[str] = (),
+    stand_ins: StandIns | None = None,
 ) -> Answer:
     """Resolves dotted names, looks environments and devices up, in a process of its own, if there is anything to do.
 
@@ -50,6 +53,7 @@ def preflight(
         thunks: `"module:function"` or `"file.py:function"`, whose modules may register environments; they are imported
             only for an environment that is not found without them. Ours register none.
         devices: what torch is to compute on, such as `cuda:1`.
+        stand_ins: the copies of the user's sources that are asked in their place.
 
     Raises:
         BackendError: the process gave no answer.
@@ -59,7 +63,7 @@ def preflight(
         "environments": sorted(set(environments)),
         "thunks": sorted({thunk for thunk in thunks if not thunk.startswith("gridrl.")}),
         "devices": sorted(set(devices)),
-        "sys_path": [os.path.abspath(entry) for entry in sys.path],
+        "place": place_here(stand_ins),
     }
     if not (question["references"] or question["environments"] or question["devices"]):
         return Answer({})
@@ -130,7 +134,7 @@ def main() -> int:
     question = json.loads(sys.stdin.read())
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    sys.path[:] = question["sys_path"]
+    enter_place(question["place"])
     try:
         found = answer(question)
     except GridRLError as error:

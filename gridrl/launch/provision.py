@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gridrl.launch.code import CodeReader
 from gridrl.launch.order import Order, Plan, PlannedRun
 from gridrl.launch.snapshot import Snapshot, Subject, take_snapshot
 from gridrl.utils.console import warn_line
@@ -14,7 +13,7 @@ from gridrl.utils.texts import one_line
 
 def provide(order: Order, plan: Plan) -> Plan:
     """The plan, with a snapshot for what is to be started; a snapshot that cannot be made is told and done without."""
-    due = [run for run in plan.runs if run.is_due]
+    due = [run for run in plan.runs if run.is_due and run.snapshot is None]
     if order.live_code or not due:
         return plan
     grid = GridPaths.of_grid(order.data_dir, order.grid)
@@ -34,8 +33,7 @@ def provide(order: Order, plan: Plan) -> Plan:
 
 def subject(runs: list[PlannedRun]) -> Subject:
     """What a snapshot for these runs is made of."""
-    reader = CodeReader()
-    codes = [reader.read(run.spec.thunk, run.spec.variant, run.env_spec) for run in runs]
+    codes = [run.spec.code for run in runs]
     by_value = {run.spec.thunk.identity: run.spec.thunk.target for run in runs if not run.spec.thunk.is_importable}
     environments = ((run.spec.arguments.environment, run.env_spec) for run in runs)
     return Subject(

@@ -102,7 +102,7 @@ def take_snapshot(grid: GridPaths, subject: Subject) -> Snapshot:
         paths = SnapshotPaths(grid.snapshots / _name(described, diff, hashes))
         _make(paths, sources, contents, hashes, described, diff, subject)
     snapshot = open_snapshot(paths.root)
-    link_the_rest(snapshot.stand_ins, hashes)
+    link_the_rest(snapshot.stand_ins, hashes, os.path.realpath(grid.data_dir))
     _mend(snapshot.stand_ins, sources, hashes)
     if _as_manifest(sources, hashes) != read_manifest(paths):
         _write_manifest(paths, sources, hashes)
@@ -157,6 +157,14 @@ def _hashes(sources: Sources, known: tuple[dict[str, Any], int]) -> Hashes:
 
 def _is_same(entry: Any, source: Source) -> TypeGuard[list[Any]]:
     return isinstance(entry, list) and len(entry) == 3 and entry[:2] == [source.size, source.mtime_ns]
+
+
+def file_digest(path: str) -> str:
+    """What a manifest says of a file as it is now; empty where it cannot be read."""
+    try:
+        return _digest(_read(path))
+    except OSError:
+        return ""
 
 
 def _read(path: str) -> bytes:

@@ -16,6 +16,7 @@ MOST_BYTES = 20 * 2**20
 
 _MOST_FILES = 10_000
 _GIT_S = 30.0
+_OF_PROJECTS = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,12 @@ def _is_below(path: Path, places: Collection[Path]) -> bool:
 
 
 def _import_root(path: Path, entries: Collection[Path]) -> Path:
-    """The entry of Python's path that a file is imported from, its own directory where there is none."""
+    """The project that a file belongs to, told by its `pyproject.toml` or the like; else the entry of Python's path
+    that it is imported from, or its own directory."""
     above = [entry for entry in entries if path.is_relative_to(entry)]
-    return max(above, key=lambda entry: len(entry.parts), default=path.parent)
+    entry = max(above, key=lambda entry: len(entry.parts), default=path.parent)
+    marked = (place for place in (entry, *entry.parents) if any((place / name).is_file() for name in _OF_PROJECTS))
+    return next(marked, entry)
 
 
 def _outermost(places: Collection[Path]) -> tuple[Path, ...]:

@@ -8,21 +8,21 @@ import stat
 from collections.abc import Collection, Iterable, Mapping
 
 from gridrl.stand_ins import StandIns
+from gridrl.utils.files import GRIDS
 
-_LEVELS_ABOVE = 2  # above a base, for modules that look for their data beside the project
-_MOST_ABOVE = 500  # entries of such a directory
-_NOT_LINKED = ("__pycache__", ".git")  # compiled forms of the originals; git is to find the original tree or none
+_MOST_RUNS = 500  # entries of a data directory that are linked; more are runs, which no module looks for
+_COMPILED = "__pycache__"  # of the originals
 
 
 def write_tree(stand_ins: StandIns, contents: Mapping[str, tuple[bytes, int]]) -> None:
-    """Writes the copies, and the links beside them.
+    """Writes the copies.
 
     Args:
         stand_ins: the tree.
         contents: the content of each file and when it was changed last (ns), by its path.
 
     Raises:
-        OSError: no room, or no links on this file system.
+        OSError: no room.
     """
     for folder in _folders(contents):
         os.makedirs(stand_ins.counterpart(folder), exist_ok=True)
@@ -32,36 +32,50 @@ def write_tree(stand_ins: StandIns, contents: Mapping[str, tuple[bytes, int]]) -
         with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode | stat.S_IWUSR), "wb") as file:
             file.write(content)
         os.utime(copy, ns=(mtime_ns, mtime_ns))
-    link_the_rest(stand_ins, contents)
 
 
-def link_the_rest(stand_ins: StandIns, paths: Collection[str]) -> None:
+def link_the_rest(stand_ins: StandIns, paths: Collection[str], data_dir: str) -> None:
     """Links what lies beside the originals and has no copy: data files, compiled modules, directories without copies.
 
-    Links that lead nowhere any more are taken out.
+    Nothing hidden is linked and nothing outside the bases, and no link leads to where the tree itself is: whoever
+    copies a data directory and follows links comes to an end, and takes no more than the project along. Links that
+    lead nowhere any more are taken out.
+
+    Args:
+        stand_ins: the tree.
+        paths: the files that have copies.
+        data_dir: the real path of the data directory that the tree is in.
 
     Raises:
         OSError: no room, or no links on this file system.
     """
-    folders = _folders(paths)
+    in_bases = tuple(os.path.join(base, "") for base in stand_ins.bases)
+    own = os.path.join(data_dir, "")
+    folders = _folders([*paths, *([own] if own.startswith(in_bases) else [])])
     taken = {*folders, *paths}
     for folder in folders:
-        limit = _limit(folder, stand_ins.bases)
-        if limit is not None:
-            _link_entries(folder, stand_ins.counterpart(folder), taken, limit)
+        if os.path.join(folder, "").startswith(in_bases):
+            counterpart = stand_ins.counterpart(folder)
+            os.makedirs(counterpart, exist_ok=True)
+            _link_entries(folder, counterpart, taken, _MOST_RUNS if folder == data_dir else None)
 
 
-def _link_entries(folder: str, counterpart: str, taken: Collection[str], limit: float) -> None:
+def _link_entries(folder: str, counterpart: str, taken: Collection[str], most: int | None) -> None:
     there = _drop_dead_links(counterpart)
     try:
         names = os.listdir(folder)
     except OSError:
         return
-    if len(names) > limit:
+    if most is not None and len(names) > most:
         return
     for name in names:
         path = os.path.join(folder, name)
-        if name not in there and name not in _NOT_LINKED and path not in taken:
+        if name == _COMPILED or name.startswith(".") or path in taken:
+            continue
+        if os.path.isdir(os.path.join(path, GRIDS)):  # another data directory, whose trees may link to this one
+            os.makedirs(os.path.join(counterpart, name), exist_ok=True)
+            _link_entries(path, os.path.join(counterpart, name), taken, _MOST_RUNS)
+        elif name not in there:
             with contextlib.suppress(FileExistsError):  # another launcher links too
                 os.symlink(path, os.path.join(counterpart, name))
 
@@ -84,16 +98,3 @@ def _folders(paths: Iterable[str]) -> list[str]:
             found.add(folder)
             folder = os.path.dirname(folder)
     return sorted(found)
-
-
-def _limit(folder: str, bases: Iterable[str]) -> float | None:
-    """How many entries a directory may have for links to be made; None: none are made at all."""
-    for base in bases:
-        if folder == base or folder.startswith(os.path.join(base, "")):
-            return float("inf")
-        above = base
-        for _ in range(_LEVELS_ABOVE):
-            above = os.path.dirname(above)
-            if folder == above:
-                return _MOST_ABOVE
-    return None

@@ -99,7 +99,8 @@ class RunPaths:
         return self.root / "tensorboard"
 
 
-_GRIDS = ".gridrl"
+GRIDS = ".gridrl"
+"""The directory of a data directory that holds what grids keep beside their runs."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,18 @@ class GridPaths:
     @classmethod
     def of_grid(cls, data_dir: Path, grid: str) -> GridPaths:
         """The files of the grid of this name."""
-        return cls(data_dir / _GRIDS / (cut_name(quote(grid, safe=" ")) or "_"))
+        return cls(data_dir / GRIDS / (cut_name(quote(grid, safe=" ")) or "_"))
 
     @classmethod
     def of_run(cls, run_dir: Path, grid: str) -> GridPaths | None:
         """The files of the grid of this name that a run belongs to; None where no directory above it has them."""
-        found = (cls.of_grid(place, grid) for place in run_dir.absolute().parents if (place / _GRIDS).is_dir())
+        found = (cls.of_grid(place, grid) for place in run_dir.absolute().parents if (place / GRIDS).is_dir())
         return next((paths for paths in found if paths.root.is_dir()), None)
+
+    @property
+    def data_dir(self) -> Path:
+        """The data directory that it is in."""
+        return self.root.parent.parent
 
     @property
     def grid(self) -> Path:

@@ -6,8 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
+
+from gridrl.log.record import derived_state
+from gridrl.utils.files import GridPaths
 
 TRAIN = '''
 import time
@@ -26,7 +30,7 @@ def train(lr=0, seed=0, logger_kwargs={}):
     from pkg.late import LATE
 
     data = (Path(__file__).parent / "data.txt").read_text()
-    beside = (Path(__file__).parents[2] / "beside.txt").read_text()
+    beside = (Path(__file__).parents[1] / "beside.txt").read_text()
     (here / "value.txt").write_text(f"{VALUE}{LATE}{data}{beside}")
     if lr == 1 and not (here / "failed").exists():
         (here / "failed").touch()
@@ -40,6 +44,7 @@ from gridrl import ExperimentGrid
 
 options = json.loads(sys.argv[1])
 edits, keys, thunk = options.pop("edits"), options.pop("keys"), options.pop("thunk")
+waits = options.pop("waits", False)
 
 def own(seed=0, logger_kwargs={}):
     Path(logger_kwargs["output_dir"], "value.txt").write_text("own 1")
@@ -51,11 +56,12 @@ grid = ExperimentGrid("g")
 for key, values in keys.items():
     grid.add(key, values)
 handle = grid.start(globals().get(thunk, thunk), data_dir="data", **options)
-while not Path("started").exists() and not handle.is_over:
+while not (waits or Path("started").exists() or handle.is_over):
     time.sleep(0.01)
 for file, text in edits.items():
     Path(file).write_text(text)
-Path("go").touch()
+if not waits:
+    Path("go").touch()
 handle.wait()
 """
 
@@ -67,7 +73,7 @@ FIRST, SECOND = "11dB", "22dB"
 
 
 def make_project(root: Path) -> Path:
-    """Writes the first version of the project, and a file beside it."""
+    """Writes the first version of the project."""
     project = root / "proj"
     files = {
         "pkg/__init__.py": "",
@@ -77,7 +83,8 @@ def make_project(root: Path) -> Path:
         "pkg/train.py": TRAIN,
         "pkg/data.txt": "d",
         "launch.py": LAUNCH,
-        "../beside.txt": "B",
+        "pyproject.toml": "",
+        "beside.txt": "B",
     }
     for name, text in files.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
@@ -110,3 +117,45 @@ def values(project: Path) -> list[str]:
 def configs(project: Path) -> list[Any]:
     """Their configurations."""
     return [json.loads(path.read_text()) for path in sorted((project / "data").glob("*/*/config.json"))]
+
+
+def edit(project: Path, edits: dict[str, str]) -> None:
+    """Changes files of the project."""
+    for name, text in edits.items():
+        (project / name).write_text(text)
+
+
+def interrupt(project: Path, by: int, thunk: str = "pkg.train:train", **options: Any) -> None:
+    """Runs a grid of the project and ends its launcher with a signal when the first run has started.
+
+    Afterwards runs need not wait any more.
+    """
+    keys = options.pop("keys", {"seed": [0, 1, 2]})
+    words = json.dumps({"thunk": thunk, "edits": {}, "keys": keys, "jobs": 1, "waits": True, **options})
+    command = options.pop("command", [sys.executable, "launch.py", words])
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as grid:
+        try:
+            deadline = time.monotonic() + 60
+            while not (project / "started").exists():
+                assert grid.poll() is None, grid.communicate()[0]
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            grid.send_signal(by)
+            grid.communicate(timeout=60)
+        finally:
+            grid.kill()
+    await_end(project)
+    (project / "go").touch()
+
+
+def await_end(project: Path) -> None:
+    """Waits until no run of the project is alive."""
+    deadline = time.monotonic() + 30
+    while any(derived_state(path.parent) == "running" for path in (project / "data").glob("*/*/status.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def snapshots(project: Path) -> Path:
+    """Where the copies of its sources are."""
+    return GridPaths.of_grid(project / "data", "g").snapshots

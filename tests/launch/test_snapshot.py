@@ -135,6 +135,28 @@ def test_each_version_has_a_snapshot_and_none_is_deleted(project: Path) -> None:
     assert taken(project) == first
 
 
+def test_whoever_follows_links_comes_to_an_end_and_takes_nothing_from_outside_along(project: Path) -> None:
+    (project.parent / "private").write_text("")
+    (project / ".env").write_text("")
+    (project / "data" / "g" / "g_s0").mkdir(parents=True)
+    (project / "data" / "table.csv").write_text("1")
+    take_snapshot(GridPaths.of_grid(project / "other", "g"), Subject(files=[project / "pkg" / "train.py"]))
+    snapshot = taken(project)
+    walked = [set(names) | set(folders) for _, folders, names in os.walk(project / "data", followlinks=True)]
+    assert len(walked) < 60
+    assert not {"private", ".env"} & set().union(*walked)
+    assert (Path(snapshot.stand_ins.of(project)) / "data" / "table.csv").read_text() == "1"
+
+
+def test_a_project_that_git_does_not_know_is_told_by_its_files(project: Path) -> None:
+    (project / "scripts").mkdir()
+    (project / "scripts" / "go.py").write_text("")
+    assert find_sources([project / "scripts" / "go.py"]).bases == (project,)
+    (project / "pyproject.toml").unlink()
+    sys.path.insert(0, str(project / "scripts"))
+    assert find_sources([project / "scripts" / "go.py"]).bases == (project / "scripts",)
+
+
 def test_a_file_for_its_owner_alone_stays_so(project: Path) -> None:
     (project / "pkg" / "late.py").chmod(0o600)
     copy = Path(taken(project).stand_ins.of(project / "pkg" / "late.py"))
@@ -165,7 +187,7 @@ def test_whatever_lies_beside_a_module_is_found_beside_its_copy(project: Path) -
     )
     assert (package / "native.so").read_bytes() == b"\x7fELF"
     assert (package / "tables" / "t.csv").read_text() == "1"
-    assert (package.parent.parent / "beside.txt").read_text() == "B"
+    assert (package.parent / "beside.txt").read_text() == "B"
     (package / "tables" / "new.csv").write_text("2")
     assert (project / "pkg" / "tables" / "new.csv").read_text() == "2"
 
