@@ -11,7 +11,6 @@ from typing import Any
 
 from gridrl.errors import BadValue, did_you_mean
 from gridrl.launch.order import Order, PlannedRun
-from gridrl.launch.result import count_of
 from gridrl.launch.snapshot import Snapshot, file_digest, open_snapshot, read_manifest
 from gridrl.stand_ins import StandIns
 from gridrl.utils.files import GridPaths, read_json
@@ -116,9 +115,9 @@ def _question(runs: Sequence[PlannedRun], former: Mapping[str, Snapshot]) -> str
     changed = sorted({name for run in asked for name in changed_files(run.spec.code.files, former[run.spec.run_id])})
     more = f" and {len(changed) - _MOST_TOLD} more" if len(changed) > _MOST_TOLD else ""
     told = f"{', '.join(changed[:_MOST_TOLD])}{more}" if changed else f"what {asked[0].spec.thunk.label} does"
-    counted = f"{count_of(len(asked), 'run')} that {'is' if len(asked) == 1 else 'are'} not done"
+    queued = "1 of these runs was" if len(asked) == 1 else f"{len(asked)} of these runs were"
     return one_line(
-        f"Your code has changed since {counted} came to the queue: {told}. Add `--code old` (code='old') to go on with "
+        f"Your code has changed since {queued} queued: {told}. Add `--code old` (code='old') to go on with "
         "the code of then, of which there is a copy, or `--code new` (code='new') to go on with the code of now."
     )
 

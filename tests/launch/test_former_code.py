@@ -47,13 +47,13 @@ def test_the_question_names_what_has_changed_and_what_to_type(tmp_path: Path) ->
     asked = typed()
     assert asked.returncode == 2
     assert asked.stderr.startswith(
-        "Your code has changed since 2 runs that are not done came to the queue: pkg/late.py. Add `--code old` "
+        "Your code has changed since 2 of these runs were queued: pkg/late.py. Add `--code old` "
         "(code='old') to go on with the code of then, of which there is a copy, or `--code new` (code='new') to go on "
         "with the code of now."
     )
     looked = typed("--dry-run")
     assert looked.returncode == 0
-    assert "Warning: Your code has changed since 2 runs" in looked.stderr
+    assert "Warning: Your code has changed since 2 of these runs" in looked.stderr
     wrong = typed("--code", "odl")
     assert wrong.returncode == 2
     (project / "go").touch()
@@ -122,7 +122,7 @@ def test_a_function_of_a_script_is_kept_as_it_was(tmp_path: Path) -> None:
     interrupt(project, signal.SIGINT, thunk="own")
     edit(project, {"launch.py": (project / "launch.py").read_text().replace("own 1", "own 2")})
     asked = launch(project, "own")
-    assert "came to the queue: launch.py." in asked.stderr
+    assert "queued: launch.py." in asked.stderr
     assert launch(project, "own", code="old").returncode == 0
     assert values(project) == ["own 1"] * 3
     ended = launch(project, "own", code="new", force=True)

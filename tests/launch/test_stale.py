@@ -190,7 +190,7 @@ def test_a_run_that_goes_on_names_all_code_that_it_ran_under(
     old = code_of(train(here, keys))["hash"]
     edit(here)
     capsys.readouterr()
-    new = code_of(failed := train(here, keys))["hash"]
+    new = code_of(failed := train(here, keys, code="new"))["hash"]
     line = "1 run goes on from checkpoints made under other code; config.json names all code that it ran under"
     assert (line in capsys.readouterr().out.splitlines()) == has_checkpoint
     assert code_of(failed) == ({"hash": new, "ran_under": [old, new]} if has_checkpoint else {"hash": new})
@@ -209,7 +209,9 @@ def test_a_run_that_has_grown_goes_on_under_the_present_code(here: Path, capsys:
     old = code_of(train(here, {"epochs": [1]}))["hash"]
     edit(here)
     capsys.readouterr()
-    grown = train(here, {"epochs": [2]})
+    with pytest.raises(BadValue, match=r"Your code has changed since 1 of these runs was queued: parts\.py\."):
+        train(here, {"epochs": [2]})
+    grown = train(here, {"epochs": [2]}, code="new")
     assert "1 run goes on from checkpoints made under other code" in capsys.readouterr().out
     new = code_of(grown)["hash"]
     assert code_of(grown) == {"hash": new, "ran_under": [old, new]}
