@@ -166,7 +166,7 @@ def test_a_second_launcher_keeps_away_from_runs_that_are_alive(path: Path, data_
             check=False,
         )
         assert second.returncode == 1
-        assert f"this run is still running (process {pid_of(data_dir, 1)} on" in second.stderr
+        assert f"Another launcher has 3 of these runs: process {first.pid} on" in second.stderr
         assert status_of(data_dir, 1)["state"] == "running"
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=30)
