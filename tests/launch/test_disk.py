@@ -68,6 +68,7 @@ def test_a_run_that_finds_no_room_for_its_end_is_not_done(tmp_path: Path, monkey
     lifeline = Lifeline()
     monkeypatch.setattr(worker, "_begin", lambda paths: Status("running"))
     monkeypatch.setattr(worker, "call_thunk", lambda paths: None)
+    monkeypatch.setattr(worker, "_ignore_signals", lambda: None)  # this process and its children are to hear them
     monkeypatch.setattr(worker, "write_atomic", full)
     monkeypatch.setattr(RunEnd, "from_environment", lambda: RunEnd(os.dup(lifeline.inherited[0])))
     monkeypatch.setattr(RunEnd, "follow", lambda self: None)
