@@ -90,6 +90,16 @@ def meaning_of(column: str) -> Meaning | None:
     return next((meaning for meaning in MEANINGS if column in meaning.names), None)
 
 
+def words_of(column: str) -> str:
+    """What a column holds, in words; a column that the table does not know is its own name.
+
+    >>> words_of("Performance"), words_of("global_step"), words_of("LossPi")
+    ('return per episode', 'environment steps', 'LossPi')
+    """
+    meaning = TRAINING_SCORE if column == PERFORMANCE else meaning_of(column)
+    return meaning.words if meaning else column
+
+
 def find_column(asked: str, there: Container[str]) -> str | None:
     """The column that a name stands for.
 

@@ -117,4 +117,22 @@ def in_order(text: str) -> tuple[int, float, list[tuple[int, str]]]:
     try:
         return (0, float(text), [])
     except ValueError:
-        return (1, 0.0, natural(text))
+        return (1, 0.0, natural(text.rstrip("]})")))  # [16] before [16, 16]
+
+
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """The last parts of keys, as many as tell them apart.
+
+    >>> short_keys(["ac_kwargs:hidden_sizes", "opt:pi:lr", "opt:vf:lr"])
+    ['hidden_sizes', 'pi:lr', 'vf:lr']
+    """
+    return [_short(key, keys) for key in keys]
+
+
+def _short(key: str, keys: Sequence[str]) -> str:
+    parts = key.split(":")
+    for count in range(1, len(parts)):
+        end = ":".join(parts[-count:])
+        if sum(other == end or other.endswith(f":{end}") for other in keys) == 1:
+            return end
+    return key

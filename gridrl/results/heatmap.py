@@ -10,7 +10,7 @@ import numpy as np
 
 from gridrl.errors import BadValue
 from gridrl.results.curves import Curve, settings_of
-from gridrl.results.facets import in_order, value_of
+from gridrl.results.facets import in_order, short_keys, value_of
 from gridrl.results.finals import final_scores
 from gridrl.results.looks import plain
 from gridrl.results.panels import Panel, Sheet
@@ -194,9 +194,3 @@ def cell_number(value: float) -> str:
     else:
         text = f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
     return text.replace("-", "−")
-
-
-def short_keys(keys: tuple[str, str]) -> tuple[str, ...]:
-    """The last parts of two keys, where these differ."""
-    parts = tuple(key.rpartition(":")[2] for key in keys)
-    return parts if len(set(parts)) == len(parts) else keys

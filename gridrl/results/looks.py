@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gridrl.log.standing import PERFORMANCE
-from gridrl.results.columns import TIME, meaning_of
+from gridrl.results.columns import TIME, meaning_of, words_of
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D", "#6A3D00")
 """Okabe and Ito's colours, told apart with every common kind of colour blindness; their yellow is too pale for lines,
@@ -108,12 +107,9 @@ FILE_STYLE: dict[str, Any] = {
 """Settings of files alone."""
 
 
-def words_of(column: str) -> str:
+def axis_words(column: str) -> str:
     """A column as it stands beside an axis."""
-    meaning = meaning_of(column)
-    if meaning is TIME:
-        return "wall time"
-    return plain(meaning.words if meaning else "return per episode" if column == PERFORMANCE else column)
+    return "wall time" if meaning_of(column) is TIME else plain(words_of(column))
 
 
 def told_number(fewest: int, most: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridrl.results.curves import Curve, column_of
 from gridrl.results.legends import legend_below, legend_within
-from gridrl.results.looks import PAGE_WIDTH, Look, font_size, plain, told_number, words_of
+from gridrl.results.looks import PAGE_WIDTH, Look, axis_words, font_size, plain, told_number
 from gridrl.results.reader import RunSet
 from gridrl.results.run import Run
 
@@ -186,7 +186,7 @@ class Sheet(ABC):
     def value_words(self, value: str) -> str:
         """A column as it stands beside an axis: the one that the runs have of those that it may mean."""
         used = {column_of(run, value) for panel in self.panels for run in panel.runs} - {None}
-        return words_of(str(used.pop()) if len(used) == 1 else value)
+        return axis_words(str(used.pop()) if len(used) == 1 else value)
 
     def draw_into(self, axes: Sequence[Axes], width: float | None) -> Figure:
         """Draws everything into axes that are there already, one for each plot, and gives their figure.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gridrl.results.columns import TIME, meaning_of
-from gridrl.results.looks import words_of
+from gridrl.results.looks import axis_words
 from gridrl.results.stats import Array
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ def _number_x(ax: Axes, xaxis: str, right: float) -> str:
     """Numbers the axis along the bottom, and says what stands below it."""
     if meaning_of(xaxis) is not TIME:
         number_axis(ax.xaxis)
-        return words_of(xaxis)
+        return axis_words(xaxis)
     if ax.get_xscale() != "linear":
         number_axis(ax.xaxis)
-        return f"{words_of(xaxis)} (s)"
-    return f"{words_of(xaxis)} ({_use_time(ax.xaxis, right)})"
+        return f"{axis_words(xaxis)} (s)"
+    return f"{axis_words(xaxis)} ({_use_time(ax.xaxis, right)})"
 
 
 def number_axis(axis: Axis) -> None:

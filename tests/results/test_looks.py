@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gridrl.results.looks import PALETTE, font_size, look, plain, style, words_of
+from gridrl.results.looks import PALETTE, font_size, look, plain, style, axis_words
 
 # G. M. Machado, M. M. Oliveira, L. A. F. Fernandes, IEEE Trans. Visualization and Computer Graphics 15(6), 2009:
 # what remains of linear RGB where one kind of cone is missing.
@@ -70,6 +70,6 @@ def test_letters_grow_with_the_figure() -> None:
 
 
 def test_words_are_no_mathematics() -> None:
-    assert words_of("TotalEnvInteracts") == "environment steps"
-    assert words_of("Cost$") == r"Cost\$"
+    assert axis_words("TotalEnvInteracts") == "environment steps"
+    assert axis_words("Cost$") == r"Cost\$"
     assert plain("a$b$") == r"a\$b\$"
