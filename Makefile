@@ -66,6 +66,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/ppo.py
 	$(BIN)/python benchmarks/launch.py
 	$(BIN)/python benchmarks/results.py
+	$(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf $(VENV) docs/_build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -26,6 +26,7 @@ def test_the_page_holds_what_they_write() -> None:
         "## PPO against stable-baselines3",
         "## Starting runs",
         "## Reading results",
+        "## A report",
     ]
 
 
@@ -42,3 +43,13 @@ def test_the_runs_that_are_read_are_those_that_were_made(tmp_path: Path, monkeyp
     first, again = results.measure_reading(tmp_path / "data", times=1)
     assert min(first, again) > 0
     assert str(results.Line("x", (0.3, 0.1), 2.0)) == "| x | 300 | 100 | 3.0 | 2 |"
+
+
+def test_a_report_that_is_too_big_or_slow_misses_its_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(PAGES.__file__).parent))
+    benchmark = load_file(Path(PAGES.__file__).with_name("report.py"))
+    benchmark.make_data(tmp_path / "data", variants=2, seeds=2, rows=5)
+    cost = benchmark.measure(tmp_path / "data", tmp_path / "report.html")
+    assert cost.missed == []
+    assert 1.5 < cost.size_mb < 2.5
+    assert benchmark.Cost(99.0, 15.1, 10.1).missed == ["15.1 CPU seconds, not 15", "10.1 MB, not 10"]

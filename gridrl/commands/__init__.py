@@ -25,6 +25,8 @@ COMMANDS = {
     "script": Command("gridrl.commands.script:main", "a program with options of its own, over a grid of their values"),
     "plot": Command("gridrl.commands.plot:main", "learning curves over seeds, to a file or a window"),
     "export": Command("gridrl.commands.export:main", "finished runs as CSV, Parquet, TensorBoard or W&B"),
+    "table": Command("gridrl.commands.table:main", "final scores with intervals and tests, to read or for a paper"),
+    "report": Command("gridrl.commands.report:main", "one HTML file with tables, curves, maps, logs, to send around"),
     "test_policy": Command("gridrl.commands.test_policy:main", "runs a trained policy; table of episodes, video"),
     "tensorboard": Command("gridrl.commands.tensorboard:main", "shows runs that were logged with --log tensorboard"),
     "help": Command("gridrl.commands.help:main", "this page; `help ppo` is `ppo --help`"),

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from gridrl.results.looks import PALETTE, font_size, look, plain, style, axis_words
+from gridrl.results.looks import PALETTE, axis_words, font_size, look, plain, style
 
 # G. M. Machado, M. M. Oliveira, L. A. F. Fernandes, IEEE Trans. Visualization and Computer Graphics 15(6), 2009:
 # what remains of linear RGB where one kind of cone is missing.
