@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,13 +151,21 @@ def plot_paths(run_dirs: Sequence[Path]) -> list[str]:
     parents = list(dict.fromkeys(run_dir.parent for run_dir in run_dirs))
     if len(parents) == 1:
         return [_shown(parents[0])]
-    prefix = _common_beginning(list(map(str, parents))).rstrip("_-")
-    with contextlib.suppress(BadValue):
-        if Path(prefix).name and set(matching_dirs(prefix)) == set(parents):
-            return [_shown(Path(prefix))]
+    for prefix in _beginnings(Path(_common_beginning(list(map(str, parents))))):
+        with contextlib.suppress(BadValue):
+            if set(matching_dirs(str(prefix))) == set(parents):
+                return [_shown(prefix)]
     if len(parents) > MAX_LISTED:
         return [_shown(Path(os.path.commonpath(parents)))]
     return [_shown(parent) for parent in parents]
+
+
+def _beginnings(path: Path) -> Iterator[Path]:
+    """A path whose name is cut at each underscore, the shortest first, and the whole."""
+    parts = path.name.rstrip("_-").split("_")
+    for count in range(1, len(parts) + 1):
+        if name := "_".join(parts[:count]):
+            yield path.with_name(name)
 
 
 def _common_beginning(texts: Sequence[str]) -> str:

@@ -27,7 +27,8 @@ class Thunk:
     Attributes:
         target: the function, or the text that names it for the worker.
         identity: what makes it the same function in another process: `"module:qualname"`, or the canonical form of
-            its code and what it closes over, with the path of the script for what a script defines itself.
+            its code and what it closes over, with the path of the script for what a script defines itself. What a
+            script or notebook defines by `def` is known by its name: an edit makes its runs stale, not new ones.
         label: what messages call it.
         signature: what it takes.
     """
@@ -91,16 +92,17 @@ def identify(function: Callable[..., Any]) -> str:
         return f"partial({identify(function.func)}, {parts})"
     if isinstance(function, types.MethodType):
         return f"method({identify(function.__func__)}, {canonical(function.__self__, 'the object of the thunk')})"
-    script = script_here() if getattr(function, "__module__", None) in MAIN_MODULES else ""
+    is_main = getattr(function, "__module__", None) in MAIN_MODULES
+    script = script_here() if is_main else ""
     name = getattr(function, "__qualname__", "")
-    if script and name.isidentifier():
-        return f"{script}:{name}"  # what `script.py:name` gives too
+    if is_main and name.isidentifier():
+        return f"{script or '__main__'}:{name}"  # of a script, what `script.py:name` gives too
     text = canonical(function, "the thunk")
     return f"{script}:{text}" if script else text
 
 
 def script_here() -> str:
-    """The script that runs here; empty for a prompt, a notebook or a pipe, whose functions are known by their code."""
+    """The script that runs here; empty for a prompt, a notebook or a pipe."""
     file = getattr(sys.modules["__main__"], "__file__", None)
     return os.path.realpath(file) if isinstance(file, str) and os.path.isfile(file) else ""
 

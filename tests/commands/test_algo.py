@@ -58,7 +58,7 @@ def test_a_grid_runs_and_says_how_to_go_on(here: Path, capfd: pytest.CaptureFixt
     assert config(dirs[3])["command"] == shlex.join(["python", "-m", "gridrl.run", *words])
     assert capfd.readouterr().out.splitlines()[-2:] == [
         "See what came of it:",
-        "  python -m gridrl.run plot 'out/my grid_lr' --save curves.png",
+        "  python -m gridrl.run plot 'out/my grid' --save curves.png",
     ]
 
 
@@ -165,7 +165,7 @@ def made(*paths: Path) -> list[Path]:
 def test_the_suggested_plot_shows_these_runs_and_no_others(here: Path) -> None:
     runs = made(here / "data/g_a1/g_a1_s0", here / "data/g_a1/g_a1_s1", here / "data/g_a2/g_a2_s0")
     assert plot_paths(runs[:2]) == ["data/g_a1"]
-    assert plot_paths(runs) == ["data/g_a"]
+    assert plot_paths(runs) == ["data/g"]
     made(here / "data/g_a3")
     assert plot_paths(runs) == ["data/g_a1", "data/g_a2"]
 

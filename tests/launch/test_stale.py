@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,27 @@ def test_a_function_and_its_name_are_one_run_under_one_code(
     assert run(by_name, here / "data").counts() == {"skipped": 1}
     for name in ("mine", "parts"):
         del sys.modules[name]
+
+
+CELL = """
+from gridrl import ExperimentGrid
+
+def train(lr, seed):
+    print({result})
+
+grid = ExperimentGrid("cell")
+grid.add("lr", [1.0])
+grid.run(train, data_dir="data")
+"""
+
+
+def test_a_function_of_a_notebook_that_was_edited_is_stale_not_new(tmp_path: Path) -> None:
+    def prompt(result: str) -> str:
+        """What a program without a file says, as a notebook or a prompt is one."""
+        command = [sys.executable, "-c", CELL.format(result=result)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True).stdout
+
+    prompt("lr + seed")
+    assert "1 done before" in prompt("lr + seed")
+    assert "1 run done under other code, skipped as stale" in prompt("lr - seed")
+    assert len(list((tmp_path / "data").glob("*/*_s*"))) == 1

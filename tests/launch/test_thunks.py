@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -180,15 +179,6 @@ def yields(lr: float) -> Iterator[float]:
     yield lr
 
 
-PIPED = """
-def f():
-    print({!r})
-
-from gridrl import call_experiment
-call_experiment("e", f, data_dir="D")
-"""
-
-
 @pytest.mark.parametrize("thunk", [waits, yields, functools.partial(waits, lr=1)])
 def test_what_runs_nothing_when_it_is_called_is_refused(thunk: Callable[..., Any], data_dir: Path) -> None:
     with pytest.raises(BadValue, match="is async or a generator: calling it runs nothing"):
@@ -204,20 +194,6 @@ def test_a_named_thunk_that_runs_nothing_is_a_failure(
     (only,) = run(f"{path}:{kind}", data_dir, keys={"lr": 1})
     assert only.state == "failed"
     assert f"the thunk gave a {kind}: it is async or a generator, and nothing of it has run" in str(only.error)
-
-
-def test_a_program_from_a_pipe_is_known_by_its_code(tmp_path: Path) -> None:
-    for word, done_before in [("one", False), ("two", False), ("one", True)]:
-        told = subprocess.run(
-            [sys.executable],
-            input=PIPED.format(word),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        assert told.stdout.splitlines()[-1] == ("1 done before." if done_before else word)
 
 
 CACHED = """
