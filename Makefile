@@ -67,6 +67,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/launch.py
 	$(BIN)/python benchmarks/results.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/figures.py
 
 clean:
 	rm -rf $(VENV) docs/_build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

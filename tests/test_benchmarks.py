@@ -27,6 +27,7 @@ def test_the_page_holds_what_they_write() -> None:
         "## Starting runs",
         "## Reading results",
         "## A report",
+        "## Drawing results",
     ]
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.path import Path
     from matplotlib.transforms import Bbox, Transform
 
-_LETTER, _USUAL, _NARROW = 0.0096, 0.0074, 0.0055  # inches, of letters of 1 point: wide, usual, narrow
+_LETTER, _USUAL = 0.0096, 0.0074  # inches, of letters of 1 point: wide, usual
+_LINE, _BETWEEN = 2.2, 1.3  # letters, of the line before a label and between two columns
+_PAD = 0.8  # letters, behind that line and around all columns
 _MANY, _SMALLER = 10, 0.8  # more labels than that are smaller
 _HANDLE = 0.05  # inches a point, of what stands before a label
 _CORNERS = ("upper left", "lower right", "upper right", "lower left", "center right", "center left")
@@ -55,24 +57,34 @@ def legend_below(figure: Figure, entries: Mapping[str, Any], caption: str, width
         foot = figure.supxlabel(caption, fontsize=font_size(width) * 0.84)
         return foot.get_window_extent().height / figure.dpi + 0.05
     labels = [wrapped(label, width - _HANDLE * size, size) for label in entries]
-    columns = _most_columns(labels, width, size)
-    while True:
+
+    def put(columns: int) -> Legend:
         legend = figure.legend(
             list(entries.values()), labels, title=caption or None, loc="outside lower center", ncols=columns,
-            fontsize=size, handlelength=2.2, columnspacing=1.3,
+            fontsize=size, handlelength=_LINE, columnspacing=_BETWEEN,
         )  # fmt: skip
         legend.get_title().set_multialignment("center")
-        box = legend.get_window_extent()
-        if columns == 1 or box.width <= width * figure.dpi:
-            return box.height / figure.dpi + 0.05
+        return legend
+
+    legend = put(1)
+    widest = max(text.get_window_extent().width for text in legend.get_texts()) / figure.dpi
+    columns = min(len(labels), _columns_of(widest, width, size / 72))
+    while columns > 1:
         legend.remove()
+        legend = put(columns)
+        if legend.get_window_extent().width <= width * figure.dpi:
+            break
         columns -= 1
+    else:
+        legend.remove()
+        legend = put(1)
+    return float(legend.get_window_extent().height) / figure.dpi + 0.05
 
 
-def _most_columns(labels: list[str], width: float, size: float) -> int:
-    """As many as could fit if letters were narrow."""
-    longest = max((len(line) for label in labels for line in label.split("\n")), default=1)
-    return max(1, min(len(labels), int(width / (_NARROW * size * longest + _HANDLE * size))))
+def _columns_of(widest: float, width: float, letter: float) -> int:
+    """How many labels stand side by side, all in inches."""
+    column = widest + (_LINE + _PAD + _BETWEEN) * letter
+    return max(1, int((width + (_BETWEEN - _PAD) * letter) / column))
 
 
 def legend_within(ax: Axes, entries: Mapping[str, Any], caption: str, size: float | None = None) -> Legend:

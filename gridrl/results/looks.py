@@ -103,8 +103,10 @@ FILE_STYLE: dict[str, Any] = {
     "pdf.fonttype": 42,  # text stays text: publishers refuse the other kind
     "svg.fonttype": "none",
     "svg.hashsalt": "gridrl",  # else the names within a file are drawn by chance
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
 }
-"""Settings of files alone."""
+"""Settings while files are written."""
 
 
 def axis_words(column: str) -> str:

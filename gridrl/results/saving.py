@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +55,28 @@ def write_figure(figure: Figure, files: Sequence[Path]) -> None:
     Raises:
         BadValue: a file cannot be written after all.
     """
-    for file in files:
-        kind = file.suffix[1:].lower()
-        try:
-            with atomic_path(file) as aside:
-                figure.savefig(aside, format=kind, metadata=_WITHOUT_DATE.get(kind))
-        except OSError as error:
-            raise BadValue(f"`--save`: {file} cannot be written: {error.strerror}.") from error
+    if not files:
+        return
+    with _laid_out(figure):
+        for file in files:
+            kind = file.suffix[1:].lower()
+            try:
+                with atomic_path(file) as aside:
+                    figure.savefig(aside, format=kind, metadata=_WITHOUT_DATE.get(kind))
+            except OSError as error:
+                raise BadValue(f"`--save`: {file} cannot be written: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Places everything once: a layout engine would do it again for each file, and draw each of them twice."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        yield
+        return
+    engine.execute(figure)
+    figure.set_layout_engine(None)  # which is none at all, by the settings of FILE_STYLE
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)

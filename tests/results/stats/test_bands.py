@@ -66,6 +66,9 @@ def test_long_curves_are_worked_in_chunks(monkeypatch: pytest.MonkeyPatch) -> No
     values = np.random.default_rng(3).normal(size=(8, 40)).cumsum(axis=1)
     whole = band(values, method="percentile")
     monkeypatch.setattr("gridrl.results.stats.bands._AT_ONCE", 3000)
+    seamless = band(values, method="percentile")
+    np.testing.assert_allclose(seamless.low, whole.low, rtol=1e-12)  # the draws are the same in all chunks
+    np.testing.assert_allclose(seamless.high, whole.high, rtol=1e-12)
     monkeypatch.setattr("gridrl.results.stats.resampling._CHUNK", 300)
     parts = band(values, method="percentile")
     widths = whole.high - whole.low
