@@ -57,7 +57,7 @@ def _parser() -> CommandParser:
         "DIR ... [options]",
         "Draws learning curves: one for each variant, the mean over its seeds; from five seeds on with a 95 % "
         "interval, with fewer the seeds themselves. Or final scores: side by side (--compare), "
-        "or over two hyperparameters (--heatmap).",
+        "as performance profiles (--profile), or over two hyperparameters (--heatmap).",
         [
             "data/ppo --save curves.png",
             "data/ppo -y AverageEpRet EpLen -s 5",
@@ -97,6 +97,7 @@ def _add_curves(parser: CommandParser) -> None:
 def _add_kinds(parser: CommandParser) -> None:
     add = parser.add_argument
     add("--compare", action="store_true", help="final scores of the variants with intervals, best first")
+    add("--profile", action="store_true", help="which share of the runs scores above each threshold")
     add("--heatmap", nargs=2, metavar="KEY KEY", help="final scores over two hyperparameters")
     add("--last", type=whole_number, default=10, metavar="N", help="a final score is the mean of a run's last N rows")
 

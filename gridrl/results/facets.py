@@ -18,7 +18,9 @@ ENVIRONMENT = ("env", "env_name")
 _ABSENT = object()
 
 
-def make_panels(found: RunSet, legend: Sequence[str], by: str | None, *, by_run: bool) -> list[Panel]:
+def make_panels(
+    found: RunSet, legend: Sequence[str], by: str | None, *, by_run: bool, over_envs: bool = False
+) -> list[Panel]:
     """Puts runs into plots, and in each into curves.
 
     Args:
@@ -26,19 +28,24 @@ def make_panels(found: RunSet, legend: Sequence[str], by: str | None, *, by_run:
         legend: see `gridrl.results.curves.group`.
         by: a key of the runs' configs, in full or its last part: a plot for each of its values. None: one plot.
         by_run: a curve for each run.
+        over_envs: whether a variant's runs on all environments are one curve.
 
     Raises:
         BadValue: no run has that key; near matches are told.
     """
+    joined = ENVIRONMENT if over_envs else ()
     if by is None:
-        curves = group(found, legend, by_run=by_run)
+        places = {run.dir: run.env for run in found.runs}
+        names = _names_without(joined, found.runs, places) if over_envs else {}
+        curves = group(found, legend, by_run=by_run, apart=joined, names=names)
         return [Panel("", tuple(curves), _env_of([run for curve in curves for run in curve.runs]))]
     key = resolve_key(found.runs, by, "--by")
     values = {run.dir: value_of(run, key) for run in found.runs}
     found.skipped += [Skipped(run.path, f"its config has no `{key}`") for run in found.runs if values[run.dir] is None]
     found.runs = [run for run in found.runs if values[run.dir] is not None]
-    apart = ENVIRONMENT if key in ENVIRONMENT else (key,)
-    curves = group(found, legend, apart=apart, names=_names_without(apart, found.runs, values))
+    apart = (*(ENVIRONMENT if key in ENVIRONMENT else (key,)), *joined)
+    places = {run.dir: f"{values[run.dir]} {run.env if over_envs else ''}" for run in found.runs}
+    curves = group(found, legend, apart=apart, names=_names_without(apart, found.runs, places))
     panels = []
     for value in sorted({value for value in values.values() if value is not None}, key=in_order):
         members = [
@@ -85,15 +92,15 @@ def _env_of(runs: Sequence[Run]) -> str:
     return envs.pop() if len(envs) == 1 else ""
 
 
-def _names_without(apart: Collection[str], runs: Sequence[Run], values: Mapping[Path, str | None]) -> dict[str, str]:
+def _names_without(apart: Collection[str], runs: Sequence[Run], places: Mapping[Path, str]) -> dict[str, str]:
     """Names without the part that says a key's value, by name, so that a variant has one name in all plots.
 
     Two names that stand for the same settings, the key apart, in different plots differ in that part alone.
     """
-    names: dict[tuple[tuple[str, str], ...], dict[str, set[str | None]]] = {}
+    names: dict[tuple[tuple[str, str], ...], dict[str, set[str]]] = {}
     for run in runs:
         others = tuple(sorted((name, value) for name, value in settings_of(run).items() if name not in apart))
-        names.setdefault(others, {}).setdefault(run.condition, set()).add(values[run.dir])
+        names.setdefault(others, {}).setdefault(run.condition, set()).add(places[run.dir])
     alike = [found for found in names.values() if _never_meet(found)]
     dropped = {part for found in alike for name in found for part in _differing(name, list(found))}
     return {
@@ -102,7 +109,7 @@ def _names_without(apart: Collection[str], runs: Sequence[Run], values: Mapping[
     }
 
 
-def _never_meet(found: Mapping[str, set[str | None]]) -> bool:
+def _never_meet(found: Mapping[str, set[str]]) -> bool:
     """Whether no two of the names stand in one plot."""
     return sum(map(len, found.values())) == len(set().union(*found.values()))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from gridrl.errors import BadValue
 from gridrl.log.standing import PERFORMANCE
+from gridrl.results.asking import Asked, Words, read_options, words
 from gridrl.results.columns import score_kind
 from gridrl.results.comparison import ComparisonSheet
 from gridrl.results.curves import check_columns
@@ -19,16 +20,14 @@ from gridrl.results.facets import make_panels, resolve_key
 from gridrl.results.heatmap import HeatmapSheet
 from gridrl.results.looks import FILE_STYLE, Look, font_size, look, style
 from gridrl.results.panels import Panel, Sheet
+from gridrl.results.profile import ProfileSheet
 from gridrl.results.reader import RunSet, find_runs
 from gridrl.results.saving import Paths, files_to_write, write_figure
-from gridrl.results.spreads import spread_of
 from gridrl.utils.console import warn_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Words = str | Sequence[str] | None
 
 
 def plot(
@@ -47,6 +46,7 @@ def plot(
     by: str | None = None,
     log: Words = None,
     compare: bool = False,
+    profile: bool = False,
     heatmap: Sequence[str] | None = None,
     last: int = 10,
     ax: Axes | Sequence[Axes] | None = None,
@@ -56,8 +56,8 @@ def plot(
 ) -> Figure:
     """Draws results and gives the figure; what cannot be read is left out, and said.
 
-    Without `compare` and `heatmap` these are learning curves. From five seeds on a curve has a band, a 95 % interval;
-    fewer seeds are drawn one by one. matplotlib's settings are left as they are.
+    Without `compare`, `profile` and `heatmap` these are learning curves. From five seeds on a curve has a band, a
+    95 % interval; fewer seeds are drawn one by one. matplotlib's settings are left as they are.
 
     Args:
         logdirs: run directories, directories that hold runs, or the beginning of their names; or the runs themselves,
@@ -77,6 +77,7 @@ def plot(
         by: a key of the configs: a plot for each of its values.
         log: logarithmic axes: `"x"`, `"y"` or both.
         compare: draws final scores with their intervals, best first.
+        profile: draws which share of a variant's runs scores above each threshold, over all environments.
         heatmap: two keys of the configs: draws final scores over both.
         last: a run's final score is the mean of so many last rows.
         ax: where to draw: axes, or one for each plot. None: a new figure.
@@ -92,28 +93,19 @@ def plot(
         BadValue: no such directory, no run, no such column, an unknown ending; what there is instead is told.
     """
     files = files_to_write(save)
-    values = list(dict.fromkeys(_words(value)))
-    axes = _axes(ax)
-    is_final = compare or heatmap is not None
-    spread = spread_of(metric, est, band, of_scores=is_final)
-    log_axes = _log_axes(log)
-    _check(smooth, last, values, width, heatmap, compare)
-    found = _chosen(logdirs, _words(select), _words(exclude))
-    _read(found, values if is_final else [xaxis, *values])
-    check_columns(found.runs, None if is_final else xaxis, values)
-    panels = make_panels(found, _words(legend), by, by_run=count)
-    _tell_environments(found, panels, values)
+    asked = read_options(
+        value=value, xaxis=xaxis, smooth=smooth, est=est, metric=metric, band=band, log=log, compare=compare,
+        profile=profile, heatmap=heatmap, last=last,
+    )  # fmt: skip
+    _check_width(width)
+    found = _chosen(logdirs, words(select), words(exclude))
+    _read(found, asked.columns)
+    check_columns(found.runs, asked.xaxis, asked.values)
+    panels = make_panels(found, words(legend), by, by_run=count, over_envs=profile)
+    if not profile:
+        _tell_environments(found, panels, asked.values)
     _tell_code(found, panels)
-    common: dict[str, Any] = {"found": found, "panels": panels, "values": values, "looks": _looks(panels)}
-    sheet: Sheet
-    if heatmap is not None:
-        keys = (resolve_key(found.runs, heatmap[0], "--heatmap"), resolve_key(found.runs, heatmap[1], "--heatmap"))
-        sheet = HeatmapSheet(**common, keys=keys, last=last, spread=spread)
-    elif compare:
-        sheet = ComparisonSheet(**common, last=last, spread=spread, log=log_axes)
-    else:
-        sheet = CurveSheet(**common, xaxis=xaxis, smooth=smooth, spread=spread, log=log_axes)
-    figure = _drawn(sheet, axes, width, files, is_shown=show or not files)
+    figure = _drawn(_sheet(asked, found, panels), _axes(ax), width, files, is_shown=show or not files)
     _tell(found)
     if show:
         from matplotlib import pyplot
@@ -122,42 +114,26 @@ def plot(
     return figure
 
 
-def _words(given: Words) -> list[str]:
-    return [given] if isinstance(given, str) else list(given or ())
+def _sheet(asked: Asked, found: RunSet, panels: Sequence[Panel]) -> Sheet:
+    common: dict[str, Any] = {"found": found, "panels": panels, "values": asked.values, "looks": _looks(panels)}
+    if asked.kind == "heatmap":
+        side, bottom = (resolve_key(found.runs, key, "--heatmap") for key in asked.keys)
+        return HeatmapSheet(**common, keys=(side, bottom), last=asked.last, spread=asked.spread)
+    if asked.kind == "compare":
+        return ComparisonSheet(**common, last=asked.last, spread=asked.spread, log=asked.log)
+    if asked.kind == "profile":
+        return ProfileSheet(**common, last=asked.last, band=asked.spread.band, log=asked.log)
+    xaxis = asked.xaxis or ""
+    return CurveSheet(**common, xaxis=xaxis, smooth=asked.smooth, spread=asked.spread, log=asked.log)
+
+
+def _check_width(width: float | None) -> None:
+    if width is not None and not 1 <= width <= 100:
+        raise BadValue(f"`--width`: is in inches, from 1 to 100, got {width:g}.")
 
 
 def _axes(ax: Axes | Sequence[Axes] | None) -> list[Axes] | None:
     return None if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
-
-
-def _log_axes(log: Words) -> list[str]:
-    """`x`, `y`, or both, also as `xy`."""
-    axes = [letter for word in _words(log) for letter in (word if word in ("xy", "yx") else [word])]
-    unknown = [axis for axis in axes if axis not in ("x", "y")]
-    if unknown:
-        raise BadValue(f"`--log`: there is no axis {', '.join(map(repr, unknown))}. There are: x, y.")
-    return axes
-
-
-def _check(
-    smooth: int, last: int, values: Sequence[str], width: float | None, heatmap: Sequence[str] | None, compare: bool
-) -> None:
-    """Raises BadValue with all that is wrong, before anything is read."""
-    faults = []
-    if smooth < 1:
-        faults.append(f"`--smooth`: wants at least 1 row, got {smooth}.")
-    if last < 1:
-        faults.append(f"`--last`: wants at least 1 row, got {last}.")
-    if not values:
-        faults.append("`--value`: wants at least one column.")
-    if width is not None and not 1 <= width <= 100:
-        faults.append(f"`--width`: is in inches, from 1 to 100, got {width:g}.")
-    if heatmap is not None and (len(heatmap) != 2 or heatmap[0] == heatmap[1]):
-        faults.append(f"`--heatmap`: wants two keys, got {', '.join(heatmap) or 'none'}.")
-    if heatmap is not None and compare:
-        faults.append("`--compare` and `--heatmap`: give one; each is a figure of its own.")
-    if faults:
-        raise BadValue("\n".join(faults))
 
 
 def _looks(panels: Sequence[Panel]) -> dict[str, Look]:

@@ -110,7 +110,10 @@ def test_environments_on_one_axis_are_told(grid: Path, capsys: pytest.CaptureFix
         ("-y Loss", "`--value`: no run has a column `Loss`."),
         ("--width wide", "`--width`: wants a number of inches, got 'wide'."),
         ("--heatmap hid", "`--heatmap`: expected 2 arguments."),
-        ("--last 0 --log z", "`--log`: there is no axis 'z'."),
+        ("--last 0 --log z", "`--last`: wants at least 1 row, got 0.\n`--log`: there is no axis 'z'."),
+        ("--profile --metric iqm", "`--metric`: a profile shows all runs and puts none together; leave it out."),
+        ("--profile --band std", "`--band` std: a profile has `ci`, the percentile interval, or `none`."),
+        ("--profile --compare", "`--compare` and `--profile`: give one; each is a figure of its own."),
         ("--compare --est max", "`--est` max: final scores have mean, median, iqm."),
     ],
 )

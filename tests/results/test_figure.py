@@ -359,6 +359,17 @@ def test_the_same_runs_give_the_same_bytes(data: Path, tmp_path: Path) -> None:
         assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes(), kind
 
 
+@pytest.mark.usefixtures("five_seeds")
+def test_a_saved_figure_still_lays_itself_out(data: Path, tmp_path: Path) -> None:
+    figure = drawn(data, tmp_path)
+    engine = figure.get_layout_engine()
+    assert type(engine).__name__ == "ConstrainedLayoutEngine"
+    before = figure.axes[0].get_position().width
+    figure.axes[0].set_ylabel("a label\nof two lines")
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width < before
+
+
 def test_points_that_have_no_logarithm_are_told(
     make_run: MakeRun, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
