@@ -17,8 +17,11 @@ from gridrl.results.run import Run
 from gridrl.results.stats import Array, advice, band, interpolate
 from gridrl.results.summary import Asked, VariantSummary, differing_settings
 
-POINTS = 200
-"""A curve has at most so many points; a point stands for the mean of those that fall together."""
+POINTS, LEAST_POINTS = 200, 50
+"""A curve has at most so many points, and fewer in a report on many runs; a point is the mean of those that fall
+together."""
+
+_NUMBERS = 400_000  # of single seeds: 3 MB
 
 MOST_SHOWN = 12
 """So many variants are drawn at first; the others can be switched on."""
@@ -125,12 +128,13 @@ def _curves(
 ) -> tuple[dict[str, Any], dict[str, list[str]]]:
     curves: dict[str, list[dict[str, Any]]] = {}
     axes: dict[str, list[str]] = {}
+    points = points_for(sum(len(summary.members) for summary in summaries) * (len(columns) + 1))
     for column in columns:
         for xaxis in dict.fromkeys([asked.xaxis, _TIME] if column == columns[0] else [asked.xaxis]):
             drawn = [
                 {"variant": rank, **found}
                 for rank, summary in enumerate(summaries)
-                if (found := _curve(summary, xaxis, column, smooth))
+                if (found := _curve(summary, xaxis, column, smooth, points))
             ]
             if drawn:
                 curves[f"{column}|{xaxis}"] = drawn
@@ -138,7 +142,16 @@ def _curves(
     return curves, axes
 
 
-def _curve(summary: VariantSummary, xaxis: str, column: str, smooth: int) -> dict[str, Any] | None:
+def points_for(curves: int) -> int:
+    """How many points each of so many single curves has, so that a report on many runs can still be sent.
+
+    >>> points_for(500), points_for(4000), points_for(100000)
+    (200, 100, 50)
+    """
+    return max(LEAST_POINTS, min(POINTS, _NUMBERS // max(1, curves)))
+
+
+def _curve(summary: VariantSummary, xaxis: str, column: str, smooth: int, points: int) -> dict[str, Any] | None:
     named, found = [], []
     for run in (member.run for member in summary.members if member.steps is not None):
         one = series(Curve(summary.label, (run,)), xaxis, column, smooth, [])
@@ -147,7 +160,7 @@ def _curve(summary: VariantSummary, xaxis: str, column: str, smooth: int) -> dic
             found += one
     if not found:
         return None
-    grid, values = thinned(*interpolate(found))
+    grid, values = thinned(*interpolate(found), points)
     told = advice(len(found))
     middle = band(values)
     return {
@@ -163,7 +176,7 @@ def _curve(summary: VariantSummary, xaxis: str, column: str, smooth: int) -> dic
     }
 
 
-def thinned(grid: Array, values: Array, points: int = POINTS) -> tuple[Array, Array]:
+def thinned(grid: Array, values: Array, points: int) -> tuple[Array, Array]:
     """Curves on few points: neighbours become their mean, which keeps the level and hides no drop.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from gridrl.commands.table import fitting
 from gridrl.results.table import Column
 from gridrl.run import main
 from tests.results.grids import NASTY, write_grid, write_run
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def table(*words: str) -> int:
@@ -116,3 +119,15 @@ def test_columns_go_in_the_order_of_what_matters_least() -> None:
         ["variant", "score", "verdict"],
         ["variant", "score"],
     ]
+
+
+def test_the_table_in_the_documents_is_what_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    text = (ROOT / "docs" / "plotting.md").read_text()
+    shown = re.search(r"```sh\npython -m gridrl.run (table [^\n]*)\n```\n\n```text\n(.*?)```", text, re.DOTALL)
+    assert shown is not None
+    assert main(shown[1].split()) == 0
+    assert capsys.readouterr().out == shown[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import doctest
 import gzip
 import hashlib
 import html
@@ -175,13 +176,18 @@ def _curves(data: Path) -> Any:
 def test_a_curve_has_few_points_and_keeps_its_level() -> None:
     grid = np.arange(1000.0)
     values = np.stack([grid, np.where(grid < 500, 7.0, np.nan)])
-    places, means = thinned(grid, values)
+    places, means = thinned(grid, values, POINTS)
     assert places.size == POINTS
     np.testing.assert_allclose(means[0], places)
     np.testing.assert_allclose(places[:2], [2.0, 7.0])
     np.testing.assert_array_equal(means[1], [7.0] * 100 + [np.nan] * 100)
     few = np.arange(5.0)
-    assert thinned(few, few[None])[0] is few
+    assert thinned(few, few[None], 5)[0] is few
+
+
+def test_many_runs_have_fewer_points_each() -> None:
+    assert doctest.testmod(page_charts).failed == 0
+    assert [page_charts.points_for(curves) for curves in (0, 2000, 2001, 10**9)] == [200, 200, 199, 50]
 
 
 def test_numbers_have_few_digits() -> None:
