@@ -28,7 +28,8 @@ OVER = ("done", "failed", "killed", "timeout", "lost", "preempted")
 
 _TIME = "Time"
 _SCORES = (PERFORMANCE, *RETURNS)
-_MOST_TIME_S = 1e8  # a column `Time` above that is a date, not a duration
+MOST_TIME_S = 1e8
+"""A column `Time` above that is a date, not a duration."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class RowsSeen:
     def time_s(self) -> float | None:
         """The newest number of the column `Time`, None where it is no duration."""
         seconds = self._numbers.get(_TIME)
-        return seconds if seconds is not None and 0 < seconds < _MOST_TIME_S else None
+        return seconds if seconds is not None and 0 < seconds < MOST_TIME_S else None
 
     def look(self) -> None:
         """Reads what is new; a file that cannot be read counts as empty."""

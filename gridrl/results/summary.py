@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from gridrl.log.record import read_status
-from gridrl.log.standing import RunSeen, Standing
+from gridrl.log.standing import MOST_TIME_S, RunSeen, Standing
 from gridrl.results.columns import TIME
 from gridrl.results.curves import Curve, settings_of
 from gridrl.results.finals import FINISHED, score_of, scored_runs
@@ -70,10 +70,12 @@ class Member:
 
     @cached_property
     def seconds(self) -> float | None:
-        """How long it has run: its process, else its own column of time."""
-        if self.standing.elapsed_s is not None:
-            return self.standing.elapsed_s
-        return _last(column(self.run, TIME.names[0])) if self.has_rows else None
+        """How long it has run: its process, or its own column of time, in which earlier attempts count too."""
+        noted = _last(column(self.run, TIME.names[0])) if self.has_rows else None
+        known = [
+            seconds for seconds in (noted, self.standing.elapsed_s) if seconds is not None and seconds < MOST_TIME_S
+        ]
+        return max(known, default=None)
 
 
 @dataclass(frozen=True)

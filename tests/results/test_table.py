@@ -49,6 +49,15 @@ def test_the_best_variant_comes_first_with_its_score_and_interval(data: Path) ->
     assert column(made, "time")[0] == "24.0 s"
 
 
+def test_the_time_of_a_resumed_run_counts_its_earlier_attempts(data: Path) -> None:
+    write_run(data, "resumed", 0, level=1.0, status={"started": 1000.0, "ended": 1003.0})  # its rows tell of 24 s
+    write_run(data, "slow", 0, level=1.0, status={"started": 1000.0, "ended": 1030.0})
+    assert dict(zip(labels(made := table(data)), column(made, "time"), strict=True)) == {
+        "resumed": "24.0 s",
+        "slow": "30.0 s",
+    }
+
+
 def test_only_hyperparameters_that_differ_are_columns(data: Path) -> None:
     write_grid(data)
     made = table(data)
