@@ -1,8 +1,12 @@
-"""Turns the observations of any flattenable space into float32 vectors, one at a time or a batch at once."""
+"""Turns the observations of any flattenable space into float32 vectors, one at a time or a batch at once.
+
+`MDPSpace` says how the numbers of a world look, for tables that hold them by part.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -16,6 +20,41 @@ from gridrl.errors import BadValue
 Floats: TypeAlias = npt.NDArray[np.float32]
 Observation: TypeAlias = Any
 Writer: TypeAlias = Callable[[Observation, Floats], None]
+
+
+@dataclass(frozen=True)
+class BoxSpace:
+    """Arrays of one shape.
+
+    Attributes:
+        dtype: of their numbers.
+        shape: of one of them.
+    """
+
+    dtype: npt.DTypeLike
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DictSpace:
+    """Arrays by name: the parts of an observation."""
+
+    spaces: dict[str, BoxSpace]
+
+
+@dataclass(frozen=True)
+class MDPSpace:
+    """What a world gives and takes.
+
+    Attributes:
+        rewards: None for one float32 a step.
+        actions: of one agent.
+        state: the parts of its observation.
+    """
+
+    rewards: BoxSpace | None
+    actions: BoxSpace
+    state: DictSpace
 
 
 class FlatObservation:

@@ -1,0 +1,338 @@
+"""The table: episodes as columns, drawn from as batches of sequences."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gridrl.errors import BadValue, CheckpointError, ColumnError, Problems, ShapeError, did_you_mean
+from gridrl.memory import archive
+from gridrl.memory.adaptors import Adaptor, SampleResult
+from gridrl.memory.archive import TableSerializationVersion
+from gridrl.memory.columns import Column, by_name, make_storages
+from gridrl.memory.episodes import Episodes
+from gridrl.memory.rows import Array, BaseStorage
+from gridrl.memory.storage import VirtualStorage
+from gridrl.memory.strategy import EjectionStrategy, SampleStrategy
+
+
+class MemoryTable(Protocol):
+    """What proxies, loaders and collectors ask of a memory."""
+
+    adaptors: list[Adaptor]
+
+    def sample(self, count: int, sequence_length: int) -> SampleResult:
+        """Draws `count` sequences of `sequence_length` steps, [count * sequence_length, ...] by column."""
+
+    def size(self) -> int:
+        """Steps that are held."""
+
+    def full(self) -> bool:
+        """Whether episodes have had to leave to make room."""
+
+    def add_sequence(self, identity: int, sequence: Mapping[str, Any]) -> None:
+        """Adds an episode."""
+
+    def store(self, path: str, version: TableSerializationVersion = TableSerializationVersion.LATEST) -> bool:
+        """Writes everything to a file."""
+
+    def restore(self, path: str, override_version: TableSerializationVersion | None = None) -> bool:
+        """Takes everything from a file; what was there before goes."""
+
+
+class ArrayMemoryTable:
+    """Episodes in columns: what is added by episode is drawn by sequence.
+
+    An episode of T steps has T actions and, of observations, T + 1: the last one follows the last step. A sample of
+    `count` sequences holds tensors [count * sequence_length, *shape] by column, sequence by sequence; tags, and columns
+    that make one row a sequence, are [count, *shape]. Tensors are copies. Methods may be called from several threads.
+
+    Attributes:
+        columns: by name.
+        storages: their rows, by name.
+        episodes: where the episodes lie.
+        maxlen: steps that it holds at most.
+        sampler: draws the sequences.
+        ejector: chooses the episodes that leave when there is no room.
+        length_key: the column that says how many steps an episode has.
+        adaptors: what a sample goes through before it is handed out.
+        device: where its tensors are.
+
+    >>> from gridrl.memory.strategies import FifoEjectionStrategy, UniformSampleStrategy
+    >>> table = ArrayMemoryTable(
+    ...     columns=[Column("obs", (2,), np.float32), Column("actions", (), np.int64)],
+    ...     maxlen=100, sampler=UniformSampleStrategy(), ejector=FifoEjectionStrategy(),
+    ... )
+    >>> table.add_sequence(0, {"obs": np.zeros((4, 2)), "actions": [1, 0, 1]})
+    >>> table.size(), table.sample(count=2, sequence_length=3)["obs"].shape
+    (3, torch.Size([6, 2]))
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: Sequence[Column],
+        maxlen: int,
+        sampler: SampleStrategy,
+        ejector: EjectionStrategy,
+        length_key: str = "actions",
+        adaptors: Sequence[Adaptor] | None = None,
+        device: torch.device | str = "cpu",
+        directory: str | Path | None = None,
+    ) -> None:
+        """Makes an empty table.
+
+        Args:
+            columns: names, shapes and dtypes; virtual ones after or before their targets.
+            maxlen: steps that it holds at most, from 1 on.
+            sampler: draws the sequences; serves this table only.
+            ejector: chooses the episodes that leave when there is no room; serves this table only.
+            length_key: the column that says how many steps an episode has: its rows.
+            adaptors: what a sample goes through before it is handed out, in this order.
+            device: where its tensors are.
+            directory: keeps the columns in files there, mapped into memory, for data larger than memory; made where it
+                is missing. Their contents are of use to this table only, see `store`.
+
+        Raises:
+            ColumnError: a name stands twice, a virtual column without a target, no column `length_key`.
+            BadValue: `maxlen` is below 1, or a strategy serves another table.
+        """
+        if maxlen < 1:
+            raise BadValue(f"maxlen: at least 1 step is needed, not {maxlen}.")
+        self.columns = by_name(columns, length_key)
+        self.maxlen, self.length_key = maxlen, length_key
+        self.sampler, self.ejector = sampler, ejector
+        self.adaptors = list(adaptors or ())
+        self.device = torch.device(device)
+        self.episodes = Episodes(limit=maxlen)
+        self.storages = make_storages(self.columns, self.episodes, None if directory is None else Path(directory))
+        self._lock = threading.RLock()
+        self._full = False
+        sampler.attach(self.episodes)
+        ejector.attach(self.episodes)
+
+    def size(self) -> int:
+        """Steps that are held."""
+        with self._lock:
+            return self.episodes.size
+
+    def full(self) -> bool:
+        """Whether episodes have had to leave to make room; `size()` need not be `maxlen`, as they leave whole."""
+        with self._lock:
+            return self._full
+
+    def resize(self, new_size: int) -> None:
+        """Sets how many steps are held at most; where there are more, episodes leave.
+
+        Raises:
+            BadValue: it is below 1.
+        """
+        if new_size < 1:
+            raise BadValue(f"new_size: at least 1 step is needed, not {new_size}.")
+        with self._lock:
+            self.maxlen = self.episodes.limit = new_size
+            self._full = False
+            self._make_room(0)
+
+    def clear(self) -> None:
+        """Takes out every episode, and lets the strategies forget them."""
+        with self._lock:
+            self.sampler.clear()
+            self.ejector.clear()
+            self.episodes.clear()
+            for storage in self._stored().values():
+                storage.extra = None
+            self._full = False
+
+    def add_sequence(self, identity: int, sequence: Mapping[str, Any]) -> None:
+        """Adds an episode, and makes room for it; where anything is wrong with it, nothing has changed.
+
+        Args:
+            identity: a whole number from 0 on that no episode in the table has.
+            sequence: by column that is stored: rows [T, *shape] of `length_key`, and T or T + 1 of the others (from the
+                first episode on the same of each column). A tag is one value.
+
+        Raises:
+            BadValue: the identity is taken or negative, or there is no step.
+            ColumnError: columns are missing, unknown, or of another shape, length or dtype.
+            ShapeError: it is longer than the whole table. Cut it into pieces of at most `maxlen` steps, each with an
+                identity of its own, or make the table larger.
+        """
+        with self._lock:
+            rows = self._checked(sequence, {name: storage.extra for name, storage in self._stored().items()})
+            steps = len(rows[self.length_key])
+            self.episodes.check(identity, steps)
+            if steps > self.maxlen:
+                raise ShapeError(
+                    f"Episode {identity} has {steps} steps, the table holds {self.maxlen}: cut it into pieces, or make "
+                    "the table larger with resize()."
+                )
+            self._make_room(steps)
+            self._add(int(identity), steps, rows)
+
+    def sample(self, count: int, sequence_length: int, rng: np.random.Generator | None = None) -> SampleResult:
+        """Draws sequences.
+
+        Args:
+            count: sequences, from 1 on.
+            sequence_length: steps of each, from 1 on.
+            rng: draws them; None: the sampler's own.
+
+        Raises:
+            BadValue: a number is below 1.
+            NotEnoughData: no episode has so many steps.
+        """
+        if count < 1 or sequence_length < 1:
+            raise BadValue(f"count and sequence_length: at least 1 is needed, not {count} and {sequence_length}.")
+        with self._lock:
+            rows = self.sampler.rows(count, sequence_length + self._reach, rng)
+            found = {name: storage.gather(rows, sequence_length) for name, storage in self.storages.items()}
+            found.update(self.sampler.extras(rows))
+        result: SampleResult = {name: self._tensor(array) for name, array in found.items()}
+        for adaptor in self.adaptors:
+            result = adaptor(result, count, sequence_length)
+        return result
+
+    def update_priorities(self, index: Any, priority: Any) -> None:
+        """Gives steps that were drawn new priorities, see `PrioritisedSampleStrategy.update_priorities`.
+
+        Raises:
+            BadValue: the sampler has no priorities.
+        """
+        update = getattr(self.sampler, "update_priorities", None)
+        if update is None:
+            raise BadValue(f"A {type(self.sampler).__name__} has no priorities: PrioritisedSampleStrategy has.")
+        with self._lock:
+            update(_on_cpu(index), _on_cpu(priority))
+
+    def store(self, path: str | Path, version: TableSerializationVersion = TableSerializationVersion.LATEST) -> bool:
+        """Writes everything that is held to `{path}.zip`, at once or not at all; see `gridrl.memory.archive`.
+
+        Raises:
+            BadValue: the version cannot be written.
+        """
+        with self._lock:
+            packed = {name: storage.packed() for name, storage in self._stored().items()}
+            archive.write(Path(path), self._configuration(), packed, version)
+        return True
+
+    def restore(self, path: str | Path, override_version: TableSerializationVersion | None = None) -> bool:
+        """Takes everything from `{path}.zip`; what was there before goes. A faulty file changes nothing.
+
+        Raises:
+            CheckpointError: there is no such file, or it is no archive of a table like this one.
+        """
+        with self._lock:
+            contents = archive.read(Path(path), override_version)
+            archive.compare(contents.configuration, self._configuration())
+            sequences = list(self._from_archive(contents))
+            self.clear()
+            strategies = (self.sampler, self.ejector)
+            for strategy, key in zip(strategies, ("sampler_state", "ejector_state"), strict=True):
+                strategy.begin_simple_import()
+                strategy.load_state(contents.configuration.get(key, {}))
+            for identity, rows in sequences:
+                self._make_room(len(rows[self.length_key]))
+                self._add(identity, len(rows[self.length_key]), rows)
+            for strategy in strategies:
+                strategy.end_simple_import()
+        return True
+
+    def _configuration(self) -> dict[str, Any]:
+        """What an archive says of the table beside the rows."""
+        return {
+            "ejector_type": type(self.ejector).__name__,
+            "sampler_type": type(self.sampler).__name__,
+            "length_key": self.length_key,
+            "maxlen": self.maxlen,
+            "ids": list(self.episodes.places),
+            "ejector_state": self.ejector.state(),
+            "sampler_state": self.sampler.state(),
+            "columns": [[name, type(column).__name__, column.state()] for name, column in self.columns.items()],
+            "part_keys": list(self._stored()),
+        }
+
+    def _from_archive(self, contents: archive.Contents) -> Iterator[tuple[int, dict[str, Array]]]:
+        """The episodes of an archive, each of them as it could be added."""
+        known: set[int] = set()
+        extra: dict[str, int | None] = {}
+        for identity, sequence in contents.sequences():
+            try:
+                rows = self._checked(sequence, extra)
+                Episodes().check(identity, len(rows[self.length_key]))
+            except (ColumnError, BadValue) as error:
+                raise CheckpointError(f"The archive is not of a table like this one.\n{error}") from None
+            if identity in known or len(rows[self.length_key]) > self.maxlen:
+                raise CheckpointError(
+                    f"Episode {identity} of the archive stands twice, or is longer than the table ({self.maxlen})."
+                )
+            known.add(identity)
+            extra = {name: len(array) - len(rows[self.length_key]) for name, array in rows.items()}
+            yield identity, rows
+
+    def _stored(self) -> dict[str, BaseStorage]:
+        return {name: storage for name, storage in self.storages.items() if isinstance(storage, BaseStorage)}
+
+    @property
+    def _reach(self) -> int:
+        """Steps that have to follow a sequence for the sake of virtual columns."""
+        return max((s.reach for s in self.storages.values() if isinstance(s, VirtualStorage)), default=0)
+
+    def _checked(self, sequence: Mapping[str, Any], extra: Mapping[str, int | None]) -> dict[str, Array]:
+        """The columns of an episode as arrays, all of its faults told at once.
+
+        Args:
+            sequence: by column.
+            extra: rows that a column has to have beyond the steps; nothing, or None: 0 or 1.
+        """
+        stored, problems = self._stored(), Problems()
+        for name in sequence.keys() - stored.keys():
+            problems.add(f"There is no column {name!r} to fill.{did_you_mean(name, stored)}")
+        missing = [name for name in stored if name not in sequence]
+        if missing:
+            problems.add(f"Columns are missing: {', '.join(map(repr, missing))}.")
+        problems.raise_if_any(ColumnError)
+        steps = int(np.shape(sequence[self.length_key])[0]) if np.ndim(sequence[self.length_key]) else 0
+        rows: dict[str, Array] = {}
+        for name, storage in stored.items():
+            try:
+                rows[name] = storage.check(name, sequence[name], steps, extra.get(name))
+            except ColumnError as error:
+                problems.add(str(error))
+        problems.raise_if_any(ColumnError)
+        return rows
+
+    def _make_room(self, steps: int) -> None:
+        while self.episodes.size + steps > self.maxlen:
+            leaving = list(self.ejector.sample(self.episodes.size + steps - self.maxlen))
+            if not leaving:
+                raise BadValue(f"{type(self.ejector).__name__} chose no episode to leave, though there is no room.")
+            self._full = True
+            for identity in leaving:
+                self._remove(identity)
+
+    def _remove(self, identity: int) -> None:
+        self.sampler.forget(identity)
+        self.ejector.forget(identity)
+        self.episodes.remove(identity)
+
+    def _add(self, identity: int, steps: int, rows: Mapping[str, Array]) -> None:
+        self.episodes.add(identity, steps)
+        for name, storage in self._stored().items():
+            storage.put(identity, rows[name])
+        self.sampler.track(identity, steps)
+        self.ejector.track(identity, steps)
+
+    def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor if self.device.type == "cpu" else tensor.to(self.device)
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
