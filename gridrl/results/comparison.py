@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridrl.results.finals import final_scores
-from gridrl.results.legends import wrapped
-from gridrl.results.looks import plain
+from gridrl.results.legends import USUAL_LETTER, wrapped
+from gridrl.results.looks import MOST_FONT, plain
 from gridrl.results.panels import Sheet
 from gridrl.results.scales import number_axis, set_scales
 from gridrl.results.spreads import Spread
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROW = 0.31  # inches, of a variant
-_LABEL_WIDTH = 3.2  # inches at most, of the words beside a row
+_LABEL_WIDTH = 3.4  # inches at most, of the words beside a row
 _PALE = 0.5
 _BELOW = 0.24  # rows, from a variant's estimate down to its seeds
 
@@ -95,7 +95,7 @@ class ComparisonSheet(Sheet):
 
         order = self._orders[value]
         size = rcParams["ytick.labelsize"]
-        labels = [wrapped(self._row_label(value, label), _LABEL_WIDTH, size) for label in order]
+        labels = [wrapped(self._row_label(value, label), _LABEL_WIDTH, size, letter=USUAL_LETTER) for label in order]
         for ax in axes:
             ax.set_yticks(range(len(order)), labels)
             ax.set_ylim(len(order) - 0.4, -0.6)
@@ -135,6 +135,14 @@ class ComparisonSheet(Sheet):
         """All panels have the same rows."""
         return self.shares_values, True
 
+    def _across(self, width: float | None) -> int:
+        """Each column has rows of its own, whose names stand on the left: below each other, not beside."""
+        panels = len(self.panels)
+        return panels if len(self.values) > 1 and panels <= 4 else super()._across(width)
+
     def height(self, width: float) -> float:
-        """A row for each variant."""
-        return 0.9 + _ROW * max(map(len, self._orders.values()))
+        """A row for each variant, higher where names are long."""
+        rows = {(value, label) for value, order in self._orders.items() for label in order}
+        letters = max((len(self._row_label(value, label)) for value, label in rows), default=0)
+        lines = 1 + int(letters * USUAL_LETTER * MOST_FONT / _LABEL_WIDTH)
+        return 0.9 + _ROW * (1 + 0.6 * (lines - 1)) * max(map(len, self._orders.values()))

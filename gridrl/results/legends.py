@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.path import Path
     from matplotlib.transforms import Bbox, Transform
 
-_LETTER, _USUAL = 0.0096, 0.0074  # inches, of letters of 1 point: wide, usual
+_LETTER, USUAL_LETTER = 0.0096, 0.0074  # inches, of letters of 1 point: wide, usual
 _LINE, _BETWEEN = 2.2, 1.3  # letters, of the line before a label and between two columns
 _PAD = 0.8  # letters, behind that line and around all columns
 _MANY, _SMALLER = 10, 0.8  # more labels than that are smaller
@@ -26,17 +26,18 @@ _CORNERS = ("upper left", "lower right", "upper right", "lower left", "center ri
 _GAP = 4.0  # points, between a legend and what stands above it
 
 
-def wrapped(label: str, width: float, size: float) -> str:
+def wrapped(label: str, width: float, size: float, *, letter: float = _LETTER) -> str:
     """A label in lines that fit.
 
     Args:
         label: the text.
         width: of the text, in inches.
         size: of its letters, in points.
+        letter: how wide one of 1 point is, in inches; the default is wider than most.
     """
-    letters = max(8, int(width / (_LETTER * size)))
+    letters = max(8, int(width / (letter * size)))
     # trailing blanks would count as a line of their own
-    return textwrap.fill(label, letters, subsequent_indent="  ", drop_whitespace=False)
+    return textwrap.fill(label, letters, subsequent_indent="  ", drop_whitespace=False, break_on_hyphens=False)
 
 
 def legend_below(figure: Figure, entries: Mapping[str, Any], caption: str, width: float) -> float:
@@ -52,7 +53,7 @@ def legend_below(figure: Figure, entries: Mapping[str, Any], caption: str, width
         How many inches high it is.
     """
     size = font_size(width) * (_SMALLER if len(entries) > _MANY else 0.92)
-    caption = "\n".join(textwrap.wrap(caption, int(width / (_USUAL * font_size(width) * 0.84))))
+    caption = "\n".join(textwrap.wrap(caption, int(width / (USUAL_LETTER * font_size(width) * 0.84))))
     if not entries:
         foot = figure.supxlabel(caption, fontsize=font_size(width) * 0.84)
         return foot.get_window_extent().height / figure.dpi + 0.05

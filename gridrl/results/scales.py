@@ -113,7 +113,7 @@ def number_axis(axis: Axis) -> None:
 def _number_log_axis(axis: Axis) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if _decades(axis) < 1.5 else (1.0,)))
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if _decades(axis) < 2.2 else (1.0,)))
     axis.set_major_formatter(lambda value, _position: axis_number(value, value))
     axis.set_minor_formatter(NullFormatter())
 

@@ -131,3 +131,12 @@ def test_where_no_run_has_a_score_nothing_is_written(make_run: MakeRun, data: Pa
     with pytest.raises(BadValue, match="There is nothing to draw in"):
         compared(data, tmp_path)
     assert not (tmp_path / "figure.png").exists()
+
+
+@pytest.mark.usefixtures("three_variants")
+def test_columns_stand_below_each_other_each_in_its_order(data: Path, tmp_path: Path) -> None:
+    figure = compared(data, tmp_path, value=["AverageEpRet", "TotalEnvInteracts"])
+    above, below = (ax.get_position() for ax in figure.axes)
+    assert above.y0 > below.y1
+    assert rows(figure.axes[0])[0] == "high (n=3)"
+    assert figure.axes[1].get_xlabel().startswith("environment steps")

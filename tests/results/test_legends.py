@@ -102,3 +102,4 @@ def test_a_long_label_is_broken_not_cut() -> None:
     lines = wrapped(label, 3.0, 10.0).split("\n")
     assert "".join(line.strip() for line in lines) == label
     assert max(map(len, lines)) < 45
+    assert wrapped("a-name-of-a-run_lr0-001 (n=5)", 2.3, 10.0).split() == ["a-name-of-a-run_lr0-001", "(n=5)"]

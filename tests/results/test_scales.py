@@ -92,6 +92,9 @@ def test_a_short_logarithmic_axis_still_has_numbers() -> None:
     ax = drawn([1, 2], [20, 90], log="y")
     finish_axes([ax], "Epoch", "loss")
     assert tick_labels(ax, "y") == ["20", "50"]
+    longer = drawn([1, 2], [20, 700], log="y")
+    finish_axes([longer], "Epoch", "loss")
+    assert tick_labels(longer, "y") == ["20", "50", "100", "200", "500"]
 
 
 def test_time_on_a_logarithmic_axis_is_in_seconds() -> None:
