@@ -72,7 +72,12 @@ def latex(cells: Cells, to_the_left: Sequence[bool], *, bold: Sequence[int] = ()
         to_the_left: of each column, whether it is words rather than numbers.
         bold: rows that stand in bold; the header is row 0.
     """
-    shown = [_guarded([in_latex(cell) for cell in row]) for row in cells]
+    shown = [
+        _guarded(
+            [in_latex(cell) if left else _signed(in_latex(cell)) for cell, left in zip(row, to_the_left, strict=True)]
+        )
+        for row in cells
+    ]
     for row in bold:
         shown[row] = [f"\\textbf{{{cell}}}" if cell else "" for cell in shown[row]]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
@@ -80,6 +85,11 @@ def latex(cells: Cells, to_the_left: Sequence[bool], *, bold: Sequence[int] = ()
     columns = "".join("l" if is_left else "r" for is_left in to_the_left)
     ruled = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
     return "\n".join([f"\\begin{{tabular}}{{{columns}}}", *ruled, r"\end{tabular}", ""])
+
+
+def _signed(number: str) -> str:
+    """A number whose sign is a minus and no hyphen."""
+    return re.sub(r"(?<!\w)-(?=\d)", "$-$", number)
 
 
 def _guarded(row: Sequence[str]) -> list[str]:

@@ -127,7 +127,7 @@ class Table:
     def markdown(self) -> str:
         """For a README: the table, and below it what the numbers are."""
         columns = self.columns()
-        captions = "\n".join(self.captions())
+        captions = "\n\n".join(self.captions())
         return f"{markdown(self.cells(columns), [column.is_left for column in columns])}\n{captions}\n"
 
     def latex(self) -> str:

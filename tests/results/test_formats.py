@@ -44,7 +44,7 @@ def test_latex_has_the_rules_of_booktabs() -> None:
         r"variant                  &        score \\",
         r"\midrule",
         r"\textbf{a\_b\textbar{}c} & \textbf{1.5} \\",
-        r"d                        &          -20 \\",
+        r"d                        &        $-$20 \\",
         r"\bottomrule",
         r"\end{tabular}",
     ]

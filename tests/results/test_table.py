@@ -241,6 +241,12 @@ def test_a_hostile_name_stays_a_name_in_every_format(data: Path) -> None:
     assert next(csv.DictReader(io.StringIO(made.csv())))["variant"].startswith(NASTY)
 
 
+def test_captions_stand_below_a_table_in_markdown(data: Path) -> None:
+    write_grid(data)
+    made = table(data)
+    assert made.markdown().split("\n\n")[1:] == [*made.captions()[:-1], f"{made.captions()[-1]}\n"]
+
+
 def test_what_is_asked_wrong_is_told_at_once(data: Path) -> None:
     write_run(data, "a", 0, level=5.0)
     with pytest.raises(
