@@ -11,7 +11,9 @@ from gridrl.results.page_parts import choice, counted, note, scrolling, section,
 from gridrl.results.summary import BEST, VariantSummary
 from gridrl.results.table import STATES, Column, Table
 
+_LONG = 20  # letters of a value that takes more room
 _MOST_VALUES = 40  # of a hyperparameter that has a filter of its own
+_MOST_KEYS = 12  # hyperparameters that are columns, with filters
 _ORDER = ("variant", "score", "verdict", "seeds", "setting", "steps", "time", "states", "marks")
 _LARGE_FIRST = ("score", "seeds", "steps")
 
@@ -19,6 +21,8 @@ _LARGE_FIRST = ("score", "seeds", "steps")
 def variants_section(table: Table) -> Html:
     """The table of variants."""
     columns = sorted(table.columns(), key=lambda column: _ORDER.index(column.kind))
+    settings = [column for column in columns if column.kind == "setting"]
+    columns = [column for column in columns if column not in settings[_MOST_KEYS:]]
     ranks = look_ranks(table.rows)
     head = [_header(column, table) for column in columns]
     body = [
@@ -26,7 +30,10 @@ def variants_section(table: Table) -> Html:
         for place, row in enumerate(table.rows)
     ]
     shown = scrolling("Table of variants", head, body, "variants")
-    return section("variants", "Variants", _filters(table), shown, *map(note, table.captions()))
+    notes = table.captions()
+    if len(settings) > _MOST_KEYS:
+        notes.append(f"{len(settings) - _MOST_KEYS} more hyperparameters differ: see Configurations.")
+    return section("variants", "Variants", _filters(table), shown, *map(note, notes))
 
 
 def _header(column: Column, table: Table) -> Html:
@@ -48,6 +55,8 @@ def _cell(column: Column, row: VariantSummary, place: int, rank: int) -> Html:
         name = "best" if row.verdict == BEST else "verdict"
     elif kind == "states":
         content = _joined(state_text(state, f"{row.states[state]} {state}") for state in STATES if row.states[state])
+    elif kind == "setting" and len(text) > _LONG:
+        name = "setting long"
     elif kind == "score" and " " in text:
         center, interval = text.split(" ", 1)
         content = [center, " ", element("span", interval, class_="within")]
@@ -78,7 +87,7 @@ def _filters(table: Table) -> Html:
     words = element("input", id="filter-text", type="search", autocomplete="off")
     fields = [element("label", "Words in a row", words)]
     titles = [column.title for column in table.columns() if column.kind == "setting"]
-    for key, title in zip(table.keys, titles, strict=True):
+    for key, title in list(zip(table.keys, titles, strict=True))[:_MOST_KEYS]:
         values = sorted({row.settings.get(key, "") for row in table.rows}, key=in_order)
         if len(values) <= _MOST_VALUES:
             options = [("", "any"), *((value, value or "not set") for value in values)]

@@ -246,6 +246,20 @@ def _with_verdict(summary: VariantSummary, compared: Compared) -> VariantSummary
 
 
 def differing_settings(summaries: Sequence[VariantSummary]) -> list[str]:
-    """The hyperparameters in which variants differ."""
+    """The hyperparameters in which variants differ.
+
+    A key that some variants lack counts where variants of the same function differ by it. Of other functions and
+    programs nobody knows what they have in its place.
+    """
     keys = dict.fromkeys(key for summary in summaries for key in summary.settings)
-    return [key for key in keys if len({summary.settings.get(key) for summary in summaries}) > 1]
+    by_function: dict[str, list[VariantSummary]] = {}
+    for summary in summaries:
+        by_function.setdefault(summary.settings.get("thunk", ""), []).append(summary)
+    groups = [group for function, group in by_function.items() if function]
+    return [key for key in keys if _differs(key, summaries, groups)]
+
+
+def _differs(key: str, summaries: Sequence[VariantSummary], groups: Sequence[Sequence[VariantSummary]]) -> bool:
+    if len({summary.settings[key] for summary in summaries if key in summary.settings}) > 1:
+        return True
+    return any(len({key in summary.settings for summary in group}) > 1 for group in groups)

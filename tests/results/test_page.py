@@ -210,6 +210,15 @@ def test_variants_that_differ_in_their_environment_alone_look_alike(data: Path) 
     assert colors["A-v00.1"] == colors["B-v00.1"] != colors["A-v00.2"] == colors["B-v00.2"]
 
 
+def test_very_many_hyperparameters_do_not_swell_the_table(data: Path) -> None:
+    for value in (1, 2):
+        write_run(data, f"v{value}", 0, level=1.0, variant={f"k{index}": value for index in range(20)})
+    page = made(data)
+    assert [value for _, name, value in page.attributes if name == "data-key"] == [f"k{index}" for index in range(12)]
+    assert "8 more hyperparameters differ: see Configurations." in page.text
+    assert page.text.count('<td class="setting">2</td>') == 20  # below Configurations
+
+
 def test_only_the_best_are_drawn_at_first(data: Path) -> None:
     for index in range(page_charts.MOST_SHOWN + 3):
         write_run(data, f"v{index}", 0, level=float(index))

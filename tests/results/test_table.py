@@ -66,6 +66,15 @@ def test_only_hyperparameters_that_differ_are_columns(data: Path) -> None:
     assert column(made, "hidden_sizes")[:3] == ["[16, 16]", "[16, 16]", "[16]"]
 
 
+def test_a_key_that_some_lack_counts_within_a_function_alone(data: Path) -> None:
+    write_run(data, "a", 0, level=1.0, thunk="m:f", variant={"lr": 1, "momentum": 2})
+    write_run(data, "b", 0, level=2.0, thunk="m:f", variant={"lr": 1})
+    write_run(data, "c", 0, level=3.0, thunk="m:g", variant={"lr": 1, "tau": 5})
+    assert table(data).keys == ["thunk", "momentum"]  # what else g has, f may have under another name
+    write_run(data, "d", 0, level=3.0, thunk="m:h", variant={"lr": 2, "tau": 6})
+    assert sorted(table(data).keys) == ["lr", "momentum", "tau", "thunk"]
+
+
 def test_short_names_of_keys_are_as_long_as_they_have_to_be() -> None:
     assert short_keys(["a:b:lr", "a:c:lr", "lr2", "x:lr2"]) == ["b:lr", "c:lr", "lr2", "x:lr2"]
     assert short_keys([]) == []
