@@ -28,6 +28,7 @@ def test_the_page_holds_what_they_write() -> None:
         "## Reading results",
         "## A report",
         "## Drawing results",
+        "## Replay memory",
     ]
 
 
@@ -54,3 +55,21 @@ def test_a_report_that_is_too_big_or_slow_misses_its_target(tmp_path: Path, monk
     assert cost.missed == []
     assert 1.5 < cost.size_mb < 2.5
     assert benchmark.Cost(99.0, 15.1, 10.1).missed == ["15.1 CPU seconds, not 15", "10.1 MB, not 10"]
+
+
+def test_both_sides_of_the_memory_draw_and_add_what_they_should(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(PAGES.__file__).parent))
+    benchmark = load_file(Path(PAGES.__file__).with_name("memory.py"))
+    found = benchmark.lines(2000, rounds=1, seconds=0.001)
+    assert [line.target for line in found] == [0.5, 0.5, 8, 10]
+    assert min(min(line.theirs, line.ours) for line in found) > 0
+    listed = benchmark.ListOfDicts(100)
+    listed.set(7, 900.0)  # of 999
+    indices, batch = listed.sample()
+    assert 200 < indices.count(7) <= benchmark.BATCH
+    assert batch["obs"].shape == (benchmark.BATCH, benchmark.OBS)
+    steps = benchmark.steps_of_environments(5)
+    staging = benchmark.Staging(benchmark.make_table(2000, tagged=True), 8, first_identity=9)
+    benchmark.add_staged(staging, steps)
+    staging.flush()
+    assert staging.table.storages["actions"][11].tolist() == [step["actions"][2].tolist() for step in steps]

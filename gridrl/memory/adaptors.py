@@ -109,7 +109,7 @@ class TerminalAdaptor:
         tag = _found(result, self.target_key).reshape(count)
         masks = _found(result, self.value_key)
         last = masks.view(count, sequence_length, -1)[:, -1]
-        last[tag == 1] = 1  # a view: what was cut off has a mask of 1 at its last step
+        last.masked_fill_((tag == 1)[:, None], 1)  # a view: what was cut off has a mask of 1 at its last step
         result[self.target_key] = last[:, 0].to(tag.dtype)
         return result
 

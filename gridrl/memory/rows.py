@@ -16,6 +16,20 @@ from gridrl.memory.starts import IntArray
 Array: TypeAlias = npt.NDArray[Any]
 
 
+class Draw:
+    """The sequences of one sample: where they start, and all of their rows.
+
+    Attributes:
+        starts: int64 [B].
+        length: rows of each sequence, L.
+        rows: int64 [B * L], sequence by sequence.
+    """
+
+    def __init__(self, starts: IntArray, length: int) -> None:
+        self.starts, self.length = starts, length
+        self.rows = starts if length == 1 else (starts[:, None] + np.arange(length)).ravel()
+
+
 class BaseStorage(MutableMapping[int, Array]):
     """The rows of a column, by episode: `storage[identity]` is that episode's array, a view of the rows.
 
@@ -63,17 +77,9 @@ class BaseStorage(MutableMapping[int, Array]):
         self.extra = len(value) - steps
         self._rows[start : start + len(value)] = value
 
-    def gather(self, rows: IntArray, length: int) -> Array:
-        """Copies the rows of sequences, one after the other.
-
-        Args:
-            rows: where the sequences start, [B].
-            length: rows of each, L.
-
-        Returns:
-            [B * L, *shape], sequence by sequence.
-        """
-        return self._rows.take(span(rows, length), axis=0)
+    def gather(self, draw: Draw) -> Array:
+        """Copies the rows of sequences, one after the other: [B * L, *shape]."""
+        return self._rows.take(draw.rows, axis=0)
 
     def at(self, rows: IntArray) -> Array:
         """Copies these rows [N], in their order: [N, *shape]."""
@@ -165,11 +171,6 @@ class BaseStorage(MutableMapping[int, Array]):
             self._rows[begin : begin + len(piece)] = old[piece]
 
 
-def span(rows: IntArray, length: int) -> IntArray:
-    """The rows [B * L] of sequences that start in `rows` [B] and are `length` long."""
-    return rows if length == 1 else (rows[:, None] + np.arange(length)).ravel()
-
-
 def _as_array(name: str, value: Any) -> Array:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
@@ -207,9 +208,9 @@ class TagStorage(BaseStorage):
         """One row, however long the sequence."""
         return 1
 
-    def gather(self, rows: IntArray, length: int) -> Array:
+    def gather(self, draw: Draw) -> Array:
         """The tags of the sequences, [B, *shape]."""
-        return self.at(rows)
+        return self.at(draw.starts)
 
     def packed(self) -> tuple[IntArray, Array]:
         """The tag of each episode, the oldest first, and where it lies."""

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridrl.errors import ShapeError
-from gridrl.memory.rows import Array, BaseStorage, TagStorage, span
-from gridrl.memory.starts import IntArray
+from gridrl.memory.rows import Array, BaseStorage, Draw, TagStorage
 
 __all__ = [
     "BaseStorage",
@@ -56,11 +55,12 @@ class VirtualStorage:
     def __delitem__(self, identity: int) -> None:
         """Deletes nothing."""
 
-    def gather(self, rows: IntArray, length: int) -> Array:
-        """Makes the rows of sequences that start in `rows` [B]: [B * L, *shape], or [B, *shape]."""
+    def gather(self, draw: Draw) -> Array:
+        """Makes the rows of sequences: [B * L, *shape], or [B, *shape]."""
+        starts, length = draw.starts, draw.length
         wanted = self.sequence_length_transform(length)
-        out = self.get_empty_storage(len(rows), length).reshape(len(rows), wanted, *self.shape)
-        for sequence, (identity, step) in zip(out, self.storage.episodes.points(rows), strict=True):
+        out = self.get_empty_storage(len(starts), length).reshape(len(starts), wanted, *self.shape)
+        for sequence, (identity, step) in zip(out, self.storage.episodes.points(starts), strict=True):
             sequence[:] = np.reshape(self[identity][step : step + length], sequence.shape)
         return out.reshape(-1, *self.shape)
 
@@ -113,10 +113,10 @@ class NextElementMapper(VirtualStorage):
     def __getitem__(self, identity: int) -> Array:
         return self.storage[identity][1:]
 
-    def gather(self, rows: IntArray, length: int) -> Array:
+    def gather(self, draw: Draw) -> Array:
         """What follows the steps of the sequences."""
-        first = rows + length if self.only_last else span(rows, length) + 1
-        return self._made(self.storage.at(first))
+        following = draw.starts + draw.length if self.only_last else draw.rows + 1
+        return self._made(self.storage.at(following))
 
 
 class NextNElementWrapper(VirtualStorage):
@@ -148,9 +148,9 @@ class NextNElementWrapper(VirtualStorage):
     def __getitem__(self, identity: int) -> Array:
         return self.storage[identity][self.n :]
 
-    def gather(self, rows: IntArray, length: int) -> Array:
+    def gather(self, draw: Draw) -> Array:
         """What follows n steps after those of the sequences."""
-        return self._made(self.storage.at(span(rows, length) + self.n))
+        return self._made(self.storage.at(draw.rows + self.n))
 
 
 class SyntheticDones(VirtualStorage):
@@ -172,9 +172,9 @@ class SyntheticDones(VirtualStorage):
         rows = len(self.storage[identity])
         return self._made((np.arange(rows) == rows - 1) != self.mask)
 
-    def gather(self, rows: IntArray, length: int) -> Array:
+    def gather(self, draw: Draw) -> Array:
         """The marks of the sequences' steps."""
-        end = self.storage.episodes.left[span(rows, length)] == 1 - (self.storage.extra or 0)
+        end = self.storage.episodes.left[draw.rows] == 1 - (self.storage.extra or 0)
         return self._made(end != self.mask)
 
 

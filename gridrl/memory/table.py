@@ -17,7 +17,7 @@ from gridrl.memory.adaptors import Adaptor, SampleResult
 from gridrl.memory.archive import TableSerializationVersion
 from gridrl.memory.columns import Column, by_name, make_storages
 from gridrl.memory.episodes import Episodes
-from gridrl.memory.rows import Array, BaseStorage
+from gridrl.memory.rows import Array, BaseStorage, Draw
 from gridrl.memory.storage import VirtualStorage
 from gridrl.memory.strategy import EjectionStrategy, SampleStrategy
 
@@ -112,6 +112,7 @@ class ArrayMemoryTable:
         self.device = torch.device(device)
         self.episodes = Episodes(limit=maxlen)
         self.storages = make_storages(self.columns, self.episodes, None if directory is None else Path(directory))
+        self._stored = {name: storage for name, storage in self.storages.items() if isinstance(storage, BaseStorage)}
         self._lock = threading.RLock()
         self._full = False
         sampler.attach(self.episodes)
@@ -146,7 +147,7 @@ class ArrayMemoryTable:
             self.sampler.clear()
             self.ejector.clear()
             self.episodes.clear()
-            for storage in self._stored().values():
+            for storage in self._stored.values():
                 storage.extra = None
             self._full = False
 
@@ -165,7 +166,7 @@ class ArrayMemoryTable:
                 identity of its own, or make the table larger.
         """
         with self._lock:
-            rows = self._checked(sequence, {name: storage.extra for name, storage in self._stored().items()})
+            rows = self._checked(sequence, {name: storage.extra for name, storage in self._stored.items()})
             steps = len(rows[self.length_key])
             self.episodes.check(identity, steps)
             if steps > self.maxlen:
@@ -192,7 +193,8 @@ class ArrayMemoryTable:
             raise BadValue(f"count and sequence_length: at least 1 is needed, not {count} and {sequence_length}.")
         with self._lock:
             rows = self.sampler.rows(count, sequence_length + self._reach, rng)
-            found = {name: storage.gather(rows, sequence_length) for name, storage in self.storages.items()}
+            draw = Draw(rows, sequence_length)
+            found = {name: storage.gather(draw) for name, storage in self.storages.items()}
             found.update(self.sampler.extras(rows))
         result: SampleResult = {name: self._tensor(array) for name, array in found.items()}
         for adaptor in self.adaptors:
@@ -218,7 +220,7 @@ class ArrayMemoryTable:
             BadValue: the version cannot be written.
         """
         with self._lock:
-            packed = {name: storage.packed() for name, storage in self._stored().items()}
+            packed = {name: storage.packed() for name, storage in self._stored.items()}
             archive.write(Path(path), self._configuration(), packed, version)
         return True
 
@@ -255,7 +257,7 @@ class ArrayMemoryTable:
             "ejector_state": self.ejector.state(),
             "sampler_state": self.sampler.state(),
             "columns": [[name, type(column).__name__, column.state()] for name, column in self.columns.items()],
-            "part_keys": list(self._stored()),
+            "part_keys": list(self._stored),
         }
 
     def _from_archive(self, contents: archive.Contents) -> Iterator[tuple[int, dict[str, Array]]]:
@@ -276,9 +278,6 @@ class ArrayMemoryTable:
             extra = {name: len(array) - len(rows[self.length_key]) for name, array in rows.items()}
             yield identity, rows
 
-    def _stored(self) -> dict[str, BaseStorage]:
-        return {name: storage for name, storage in self.storages.items() if isinstance(storage, BaseStorage)}
-
     @property
     def _reach(self) -> int:
         """Steps that have to follow a sequence for the sake of virtual columns."""
@@ -291,7 +290,7 @@ class ArrayMemoryTable:
             sequence: by column.
             extra: rows that a column has to have beyond the steps; nothing, or None: 0 or 1.
         """
-        stored, problems = self._stored(), Problems()
+        stored, problems = self._stored, Problems()
         for name in sequence.keys() - stored.keys():
             problems.add(f"There is no column {name!r} to fill.{did_you_mean(name, stored)}")
         missing = [name for name in stored if name not in sequence]
@@ -324,7 +323,7 @@ class ArrayMemoryTable:
 
     def _add(self, identity: int, steps: int, rows: Mapping[str, Array]) -> None:
         self.episodes.add(identity, steps)
-        for name, storage in self._stored().items():
+        for name, storage in self._stored.items():
             storage.put(identity, rows[name])
         self.sampler.track(identity, steps)
         self.ejector.track(identity, steps)

@@ -14,6 +14,7 @@ MODULES = (
     "episodes",
     "rows",
     "segment_tree",
+    "staging",
     "starts",
     "strategies",
     "table",

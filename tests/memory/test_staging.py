@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gridrl.errors import BadValue, ColumnError, ShapeError
+from gridrl.memory.columns import Column, TagColumn, VirtualColumn
+from gridrl.memory.staging import Staging
+from gridrl.memory.storage import NextElementMapper, SyntheticDones
+from gridrl.memory.table import ArrayMemoryTable
+from tests.memory.tables import make_table
+
+COLUMNS = (
+    Column("obs", (1,), np.float32),
+    Column("actions", (), np.int64),
+    TagColumn("terminal", (), np.float32),
+    VirtualColumn("next_obs", (1,), np.float32, "obs", NextElementMapper),
+    VirtualColumn("masks", (), np.float32, "actions", SyntheticDones.as_mask),
+)
+NOBODY = np.zeros(2, np.bool_)
+
+
+def table_of(maxlen: int = 1000) -> ArrayMemoryTable:
+    return make_table(maxlen, columns=COLUMNS)
+
+
+def rows(time: int) -> dict[str, np.ndarray]:
+    """Environment n at `time`: the observation 100 n + time."""
+    number = 100 * np.arange(2) + time
+    return {"obs": number[:, None].astype(float), "actions": number}
+
+
+def only(env: int) -> np.ndarray:
+    return np.arange(2) == env
+
+
+def held(table: ArrayMemoryTable) -> dict[int, tuple[list[float], list[int], float]]:
+    obs, actions, tag = (table.storages[name] for name in ("obs", "actions", "terminal"))
+    return {i: (obs[i][:, 0].tolist(), actions[i].tolist(), float(tag[i][0])) for i in obs}
+
+
+def test_episodes_and_pieces_of_episodes_are_stored_with_what_followed_them() -> None:
+    table = table_of()
+    staging = Staging(table, 2, steps=3, first_identity=10)
+    staging.put(rows(0), NOBODY, NOBODY)
+    staging.put(rows(1), only(0), NOBODY, following={"obs": np.array([[77.0], [102.0]])})  # 0 dies in 77
+    staging.put(rows(2), NOBODY, NOBODY)
+    assert (table.size(), staging.staged) == (0, 3)
+    staging.put(rows(3), NOBODY, only(1), following={"obs": np.array([[4.0], [88.0]])})  # the time of 1 is over in 88
+    assert held(table) == {
+        10: ([0.0, 1.0, 77.0], [0, 1], 0.0),
+        11: ([2.0, 3.0], [2], 1.0),
+        12: ([100.0, 101.0, 102.0, 103.0], [100, 101, 102], 1.0),
+    }
+    staging.flush()
+    staging.flush()
+    assert (staging.staged, table.size()) == (0, 8)
+    assert held(table)[13] == ([3.0, 4.0], [3], 1.0)
+    assert held(table)[14] == ([103.0, 88.0], [103], 1.0)
+
+
+def test_every_step_arrives_once_with_its_follower() -> None:
+    """600 steps with random ends, in blocks of 32: which observation follows each, and whether a death did."""
+    rng = np.random.default_rng(0)
+    table = table_of(5000)
+    staging = Staging(table, 2, steps=32)
+    wanted = {}
+    for time in range(600):
+        dead, over = rng.random(2) < 0.05, rng.random(2) < 0.05
+        number = 1000 * np.arange(2) + time
+        told = (dead | over).any() or time == 599
+        following = {"obs": number[:, None] + 0.5} if told else None
+        staging.put({"obs": number[:, None].astype(float), "actions": number}, dead, over, following)
+        for env in range(2):
+            own = (dead | over)[env] or time == 599 or (told and time % 32 == 31)
+            wanted[int(number[env])] = (number[env] + (0.5 if own else 1), bool(dead[env]))
+    staging.flush()
+    found = {}
+    for obs, actions, tag in held(table).values():
+        assert obs[:-1] == actions
+        for step, action in enumerate(actions):
+            found[action] = (obs[step + 1], step == len(actions) - 1 and tag == 0)
+    assert found == wanted
+
+
+def test_what_is_wrong_is_told() -> None:
+    with pytest.raises(ColumnError, match="no tag column 'tag'"):
+        Staging(table_of(), 2, tag="tag")
+    with pytest.raises(BadValue, match=r"steps: 1 to 10 .* are possible, not 11"):
+        Staging(table_of(10), 2, steps=11)
+    staging = Staging(table_of(), 2, steps=9)
+    staging.put({"obs": np.zeros((2, 1))}, NOBODY, NOBODY)
+    with pytest.raises(ColumnError) as told:
+        staging.flush()
+    assert str(told.value).splitlines() == [
+        "Column 'actions' is missing in a step.",
+        "Column 'obs': what followed the end of an episode, or the last step, was not given.",
+    ]
+    staging = Staging(table_of(), 3, steps=9)
+    staging.put(rows(0), np.zeros(3, bool), np.zeros(3, bool), following=rows(1))
+    with pytest.raises(ShapeError, match=r"obs: rows of 3 environments are needed, not \(2, 1\)"):
+        staging.flush()
