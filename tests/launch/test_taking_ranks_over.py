@@ -51,9 +51,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def kill(pid: int) -> None:
+def kill(pid: int, signum: int = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, signum)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing but mpiexec ends ranks")
@@ -72,8 +72,9 @@ def test_a_launcher_waits_for_ranks_that_outlive_theirs(script: Callable[[str], 
         ours += [member.pid for member in family]
         keeper, last = marks[1]["keeper"], marks[1]["pid"]
         enders = [first.pid, *(member.pid for member in family if member.pid not in ranks)]
-        for pid in enders:
-            kill(pid)
+        for signum in (signal.SIGSTOP, signal.SIGKILL):  # none of them lives to see another one's end, and acts
+            for pid in enders:
+                kill(pid, signum)
         first.wait()
         wait_for(lambda: not any(process_identity(pid) for pid in enders))
         os.kill(keeper, signal.SIGSTOP)  # before that, the system would let it go on when its parent went

@@ -186,7 +186,7 @@ def test_a_failed_run_opens_its_log_and_runs_nothing_of_it(grid_report: Path, op
     traceback, log = failed.locator("pre").all()
     assert f"ValueError: {NASTY}" in traceback.inner_text()
     assert log.inner_text().splitlines()[-1] == f"row 59 {NASTY}"
-    assert page.evaluate("document.querySelector('pre.tail:last-of-type').scrollTop > 0")
+    page.wait_for_function("document.querySelector('pre.tail:last-of-type').scrollTop > 0")  # its event comes later
     assert page.title() == f"Six {NASTY}"
     assert NASTY in page.locator("#reproduce pre").inner_text()
     assert page.locator("main img").count() == 0
