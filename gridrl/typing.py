@@ -2,7 +2,75 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 """What a JSON file can hold; numbers are finite."""
+
+AgentId: TypeAlias = int
+"""An identity that one agent has for one episode: 0 or more."""
+
+FloatList: TypeAlias = Sequence[float]
+"""Numbers, an array of them too."""
+
+SingleAgentData: TypeAlias = Any
+"""One part of what one agent observes: an array, or what makes one."""
+
+
+class EpisodeState(enum.Enum):
+    """Where in an episode an observation stands."""
+
+    INITIAL = "initial"
+    """It is the first one: no reward belongs to it."""
+    RUNNING = "running"
+    """It follows a step, and is acted upon."""
+    TERMINAL = "terminal"
+    """It is the last one: the episode ended with a death."""
+    INTERRUPTED = "interrupted"
+    """It is the last one: the episode was cut off."""
+
+
+@dataclass
+class MetaData:
+    """What is told beside an observation, to be logged.
+
+    Attributes:
+        info: numbers by name.
+        info_lists: several numbers by name.
+    """
+
+    info: dict[str, float] = field(default_factory=dict)
+    info_lists: dict[str, FloatList] = field(default_factory=dict)
+
+
+@dataclass
+class DictObservation:
+    """What one agent observes.
+
+    Attributes:
+        rewards: of the step that led here, by name; `reward` is the one that is learned from.
+        episode_state: where in the episode it stands.
+        array_data: the parts of the observation.
+        metadata: to be logged.
+    """
+
+    rewards: dict[str, float]
+    episode_state: EpisodeState
+    array_data: dict[str, SingleAgentData]
+    metadata: MetaData | None = None
+
+
+@dataclass
+class DictResponse:
+    """What one agent does.
+
+    Attributes:
+        list_data: several numbers by name; `actions` is what it does.
+        scalar_data: numbers by name.
+    """
+
+    list_data: dict[str, FloatList]
+    scalar_data: dict[str, float] = field(default_factory=dict)

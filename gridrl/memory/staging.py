@@ -100,7 +100,8 @@ class Staging:
                 elsewhere the next step's rows tell.
         """
         if len(self._rows) == self.steps:
-            self._following.setdefault(self.steps - 1, rows)
+            if not (np.any(self._terminated[-1]) or np.any(self._truncated[-1])):
+                self._following.setdefault(self.steps - 1, rows)
             self.flush()
         if following is not None:
             self._following[len(self._rows)] = following

@@ -36,6 +36,9 @@ class MemoryTable(Protocol):
     def full(self) -> bool:
         """Whether episodes have had to leave to make room."""
 
+    def resize(self, new_size: int) -> None:
+        """Sets how many steps are held at most."""
+
     def add_sequence(self, identity: int, sequence: Mapping[str, Any]) -> None:
         """Adds an episode."""
 

@@ -12,6 +12,7 @@ MODULES = (
     "builders",
     "columns",
     "episodes",
+    "proxy",
     "rows",
     "segment_tree",
     "staging",

@@ -100,3 +100,7 @@ def test_what_is_wrong_is_told() -> None:
     staging.put(rows(0), np.zeros(3, bool), np.zeros(3, bool), following=rows(1))
     with pytest.raises(ShapeError, match=r"obs: rows of 3 environments are needed, not \(2, 1\)"):
         staging.flush()
+    staging = Staging(table_of(), 2, steps=1)
+    staging.put(rows(0), only(0), NOBODY)
+    with pytest.raises(ColumnError, match="what followed the end of an episode"):
+        staging.put(rows(1), NOBODY, NOBODY)  # begins another episode: nothing in it followed the end
