@@ -183,7 +183,7 @@ class Episodes:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Takes up what `state` gave."""
+        """Takes up what `state` gave; who watches is told of the rows, none of which comes from where it was."""
         old: Sequence[Sequence[int]] = state["places"]
         self._reset(int(state["capacity"]))
         for identity, start, steps in old:
@@ -195,6 +195,8 @@ class Episodes:
         for length, rows in state["starts"].items():
             self._starts[int(length)] = Starts(int(length), self.capacity)
             self._starts[int(length)].load(np.asarray(rows, np.int64), self.capacity)
+        for moved in self._watchers:
+            moved(np.zeros(0, np.int64), self.capacity)
 
     def _room(self, rows: int) -> int | None:
         """The first row of a gap behind the newest episode, or at the ring's beginning; None where none is as long."""

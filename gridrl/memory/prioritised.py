@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from gridrl.errors import BadValue
 from gridrl.memory.episodes import Episodes, SamplePoint
@@ -81,6 +82,20 @@ class PrioritisedSampleStrategy(RowSampleStrategy):
         self._laid[start : start + steps] = 0
         self._tree[np.arange(start, start + steps)] = 0.0
         super().forget(identity)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a checkpoint keeps: priorities too."""
+        order = self.episodes.order()
+        kept = {"leaves": torch.from_numpy(self._tree[order]), "laid": torch.from_numpy(self._laid[order])}
+        return {**super().snapshot(), **kept, "count": self._count, "largest": self._largest}
+
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
+        """Takes up what `snapshot` gave; the episodes are tracked already."""
+        super().resume(snapshot)
+        order = self.episodes.order()
+        self._tree[order] = snapshot["leaves"].numpy()
+        self._laid[order] = snapshot["laid"].numpy()
+        self._count, self._largest = snapshot["count"], snapshot["largest"]
 
     def clear(self) -> None:
         """Forgets every episode and every priority."""

@@ -77,6 +77,11 @@ class BaseStorage(MutableMapping[int, Array]):
         self.extra = len(value) - steps
         self._rows[start : start + len(value)] = value
 
+    def load(self, rows: IntArray, values: Array, extra: int | None) -> None:
+        """Writes `values` [N, *shape] into these rows [N], and takes `extra`."""
+        self._rows[rows] = values
+        self.extra = extra
+
     def gather(self, draw: Draw) -> Array:
         """Copies the rows of sequences, one after the other: [B * L, *shape]."""
         return self._rows.take(draw.rows, axis=0)

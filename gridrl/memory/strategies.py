@@ -107,6 +107,16 @@ class FifoSampleStrategy(FifoStrategyBase, RowSampleStrategy):
             self._next = (identities[after], 0) if after < len(identities) else None
         super().forget(identity)
 
+    def state(self) -> dict[str, Any]:
+        """Identities and lengths of the episodes in their order, and where the next draw goes on."""
+        return {**super().state(), "next": None if self._next is None else list(self._next)}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `state` gave."""
+        super().load_state(state)
+        found = state.get("next")
+        self._next = None if found is None else (int(found[0]), int(found[1]))
+
     def clear(self) -> None:
         """Forgets every episode, and begins with the oldest again."""
         super().clear()
@@ -114,6 +124,8 @@ class FifoSampleStrategy(FifoStrategyBase, RowSampleStrategy):
 
     def _a_pass(self, count: int, length: int, rng: np.random.Generator) -> list[int]:
         """Up to `count` rows, from where the last draw ended to the newest episode."""
+        if self._next is not None and self._next[0] not in self.episodes:
+            self._next = None  # the archive that named it did not bring it
         identities = list(self.episodes.places)
         begin, step = (identities.index(self._next[0]), self._next[1]) if self._next else (0, 0)
         found: list[int] = []

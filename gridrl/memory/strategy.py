@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -84,6 +85,15 @@ class Strategy(ABC):  # noqa: B024
 
     def load_state(self, state: Mapping[str, Any]) -> None:  # noqa: B027
         """Takes up what `state` gave."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that the same draws follow: tensors and plain values."""
+        return {"state": self.state(), "rng": json.dumps(self.rng.bit_generator.state)}
+
+    def resume(self, snapshot: Mapping[str, Any]) -> None:
+        """Takes up what `snapshot` gave; the episodes are tracked already."""
+        self.load_state(snapshot["state"])
+        self.rng.bit_generator.state = json.loads(snapshot["rng"])
 
     def clear(self) -> None:
         """Forgets every episode."""

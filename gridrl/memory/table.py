@@ -5,48 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from gridrl.errors import BadValue, CheckpointError, ColumnError, Problems, ShapeError, did_you_mean
-from gridrl.memory import archive
+from gridrl.memory import archive, snapshot
 from gridrl.memory.adaptors import Adaptor, SampleResult
 from gridrl.memory.archive import TableSerializationVersion
 from gridrl.memory.columns import Column, by_name, make_storages
 from gridrl.memory.episodes import Episodes
-from gridrl.memory.rows import Array, BaseStorage, Draw
+from gridrl.memory.protocol import MemoryTable
+from gridrl.memory.rows import Array, Draw
 from gridrl.memory.storage import VirtualStorage
 from gridrl.memory.strategy import EjectionStrategy, SampleStrategy
 
 
-class MemoryTable(Protocol):
-    """What proxies, loaders and collectors ask of a memory."""
-
-    adaptors: list[Adaptor]
-
-    def sample(self, count: int, sequence_length: int) -> SampleResult:
-        """Draws `count` sequences of `sequence_length` steps, [count * sequence_length, ...] by column."""
-
-    def size(self) -> int:
-        """Steps that are held."""
-
-    def full(self) -> bool:
-        """Whether episodes have had to leave to make room."""
-
-    def resize(self, new_size: int) -> None:
-        """Sets how many steps are held at most."""
-
-    def add_sequence(self, identity: int, sequence: Mapping[str, Any]) -> None:
-        """Adds an episode."""
-
-    def store(self, path: str, version: TableSerializationVersion = TableSerializationVersion.LATEST) -> bool:
-        """Writes everything to a file."""
-
-    def restore(self, path: str, override_version: TableSerializationVersion | None = None) -> bool:
-        """Takes everything from a file; what was there before goes."""
+__all__ = ["ArrayMemoryTable", "MemoryTable"]
 
 
 class ArrayMemoryTable:
@@ -115,7 +92,7 @@ class ArrayMemoryTable:
         self.device = torch.device(device)
         self.episodes = Episodes(limit=maxlen)
         self.storages = make_storages(self.columns, self.episodes, None if directory is None else Path(directory))
-        self._stored = {name: storage for name, storage in self.storages.items() if isinstance(storage, BaseStorage)}
+        self._stored = snapshot.stored(self)
         self._lock = threading.RLock()
         self._full = False
         sampler.attach(self.episodes)
@@ -248,6 +225,33 @@ class ArrayMemoryTable:
             for strategy in strategies:
                 strategy.end_simple_import()
         return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a checkpoint needs for the same draws to follow: tensors and plain values, generators included.
+
+        Priorities come back as well, other than from an archive (`store`), which is for other tables and programs.
+        """
+        with self._lock:
+            return {**snapshot.take(self), "full": self._full}
+
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        load_network: bool = True,
+        load_optimizer: bool = True,
+        load_hparams: bool = True,
+    ) -> None:
+        """Takes up what `state_dict` gave, in place of all that is held; nothing without `load_hparams`.
+
+        Raises:
+            CheckpointError: it is of a table with other columns, or of a larger one; then nothing has changed.
+        """
+        if load_hparams:
+            with self._lock:
+                snapshot.check(self, state_dict)
+                self.clear()
+                snapshot.put_back(self, state_dict)
+                self._full = state_dict["full"]
 
     def _configuration(self) -> dict[str, Any]:
         """What an archive says of the table beside the rows."""
