@@ -22,7 +22,6 @@ from gridrl.memory.rows import Array, Draw
 from gridrl.memory.storage import VirtualStorage
 from gridrl.memory.strategy import EjectionStrategy, SampleStrategy
 
-
 __all__ = ["ArrayMemoryTable", "MemoryTable"]
 
 
