@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -18,6 +18,15 @@ FloatList: TypeAlias = Sequence[float]
 
 SingleAgentData: TypeAlias = Any
 """One part of what one agent observes: an array, or what makes one."""
+
+SamplePoint: TypeAlias = tuple[int, int]
+"""The identity of an episode, and the step of it at which a sequence starts."""
+
+SampleResult: TypeAlias = dict[str, Any]
+"""Tensors by column; where an adaptor has made them so, dicts of tensors."""
+
+Adaptor: TypeAlias = Callable[[SampleResult, int, int], SampleResult]
+"""Called with a sample, the number of sequences and their length; gives the sample that the next one gets."""
 
 
 class EpisodeState(enum.Enum):

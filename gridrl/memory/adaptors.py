@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from gridrl.errors import ColumnError, did_you_mean
-
-SampleResult: TypeAlias = dict[str, Any]
-"""Tensors by column; where an adaptor has made them so, dicts of tensors."""
-
-Adaptor: TypeAlias = Callable[[SampleResult, int, int], SampleResult]
-"""Called with the sample, the number of sequences and their length; gives the sample that the next one gets."""
+from gridrl.typing import SampleResult
 
 
 class DictObsAdaptor:

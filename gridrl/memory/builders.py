@@ -10,12 +10,13 @@ import numpy.typing as npt
 import torch
 
 from gridrl.envs.spaces import MDPSpace
-from gridrl.memory.adaptors import Adaptor, DictObsAdaptor, TerminalAdaptor
+from gridrl.memory.adaptors import DictObsAdaptor, TerminalAdaptor
 from gridrl.memory.columns import Column, TagColumn, VirtualColumn
 from gridrl.memory.storage import NextElementMapper, SyntheticDones
 from gridrl.memory.strategies import FifoEjectionStrategy, UniformSampleStrategy
 from gridrl.memory.strategy import SampleStrategy
 from gridrl.memory.table import ArrayMemoryTable
+from gridrl.typing import Adaptor
 
 
 class DictMemoryTable(ArrayMemoryTable):

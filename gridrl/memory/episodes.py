@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gridrl.errors import BadValue, NotEnoughData
 from gridrl.memory.starts import IntArray, Starts
-
-SamplePoint: TypeAlias = tuple[int, int]
-"""The identity of an episode, and the step of it at which a sequence starts."""
+from gridrl.typing import SamplePoint
 
 LARGEST_IDENTITY = 2**63 - 1
 _FIRST_CAPACITY = 256
@@ -149,8 +147,8 @@ class Episodes:
         if not starts.count:
             longest = max((place.steps for place in self.places.values()), default=0)
             raise NotEnoughData(
-                f"A sequence of {length} steps was asked for; the memory holds {len(self)} episodes, the longest of "
-                f"{longest} steps. Collect more, or ask for shorter sequences."
+                f"A sequence of {length} steps, with those that columns of later rows need, was asked for; the memory "
+                f"holds {len(self)} episodes, the longest of {longest} steps. Collect more, or ask for shorter ones."
             )
         return starts
 

@@ -10,10 +10,11 @@ import numpy.typing as npt
 import torch
 
 from gridrl.errors import BadValue
-from gridrl.memory.episodes import Episodes, SamplePoint
+from gridrl.memory.episodes import Episodes
 from gridrl.memory.segment_tree import SumSegmentTree
 from gridrl.memory.starts import IntArray
 from gridrl.memory.strategy import RowSampleStrategy
+from gridrl.typing import SamplePoint
 
 _TRIES = 8
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from gridrl.memory.adaptors import Adaptor, SampleResult
 from gridrl.memory.archive import TableSerializationVersion
+from gridrl.typing import Adaptor, SampleResult
 
 
 class MemoryTable(Protocol):

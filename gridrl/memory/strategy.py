@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gridrl.errors import BadValue
-from gridrl.memory.episodes import Episodes, SamplePoint
+from gridrl.memory.episodes import Episodes
 from gridrl.memory.starts import IntArray
+from gridrl.typing import SamplePoint
 
 
 class Strategy(ABC):  # noqa: B024

@@ -13,7 +13,6 @@ import torch
 
 from gridrl.errors import BadValue, CheckpointError, ColumnError, Problems, ShapeError, did_you_mean
 from gridrl.memory import archive, snapshot
-from gridrl.memory.adaptors import Adaptor, SampleResult
 from gridrl.memory.archive import TableSerializationVersion
 from gridrl.memory.columns import Column, by_name, make_storages
 from gridrl.memory.episodes import Episodes
@@ -21,6 +20,7 @@ from gridrl.memory.protocol import MemoryTable
 from gridrl.memory.rows import Array, Draw
 from gridrl.memory.storage import VirtualStorage
 from gridrl.memory.strategy import EjectionStrategy, SampleStrategy
+from gridrl.typing import Adaptor, SampleResult
 
 __all__ = ["ArrayMemoryTable", "MemoryTable"]
 
@@ -166,7 +166,7 @@ class ArrayMemoryTable:
 
         Raises:
             BadValue: a number is below 1.
-            NotEnoughData: no episode has so many steps.
+            NotEnoughData: no episode has so many steps, and as many more as columns of later rows need.
         """
         if count < 1 or sequence_length < 1:
             raise BadValue(f"count and sequence_length: at least 1 is needed, not {count} and {sequence_length}.")

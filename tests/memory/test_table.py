@@ -10,7 +10,7 @@ import torch
 
 from gridrl.errors import BadValue, ColumnError, NotEnoughData, ShapeError
 from gridrl.memory.columns import Column, TagColumn, VirtualColumn
-from gridrl.memory.storage import NextElementMapper, SyntheticDones, VirtualStorage
+from gridrl.memory.storage import NextElementMapper, NextNElementWrapper, SyntheticDones, VirtualStorage
 from gridrl.memory.strategies import (
     CoverageBasedEjectionStrategy,
     FifoEjectionStrategy,
@@ -186,7 +186,7 @@ def test_all_faults_of_a_sequence_are_told_at_once() -> None:
 def test_sampling_too_much_or_nothing_is_told() -> None:
     table = make_table()
     table.add_sequence(0, episode(0, 4))
-    with pytest.raises(NotEnoughData, match="A sequence of 5 steps was asked for; the memory holds 1 episodes"):
+    with pytest.raises(NotEnoughData, match=r"A sequence of 5 steps, .* was asked for; the memory holds 1 episodes"):
         table.sample(1, 5)
     with pytest.raises(BadValue, match="count and sequence_length: at least 1 is needed, not 0 and 1"):
         table.sample(0, 1)
@@ -203,6 +203,13 @@ def test_a_target_without_a_last_row_shortens_the_sequences() -> None:
     assert set(zip(sample["actions"].tolist(), sample["next"].tolist(), strict=True)) == {(5, 6), (6, 7)}
     with pytest.raises(NotEnoughData):
         table.sample(1, 3)
+    two_later = VirtualColumn("later", (), np.int64, "actions", NextNElementWrapper.with_n(2))
+    table = make_table(columns=(columns[0], two_later))
+    table.add_sequence(0, {"actions": [5, 6, 7, 8]})
+    sample = table.sample(20, 2)
+    assert set(zip(sample["actions"].tolist(), sample["later"].tolist(), strict=True)) == {(5, 7), (6, 8)}
+    with pytest.raises(ShapeError, match="a number from 0 on is needed, not -1"):
+        make_table(columns=(*COLUMNS, later(-1)))
 
 
 def test_a_table_is_described_by_columns_that_fit_together() -> None:
