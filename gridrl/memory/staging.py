@@ -60,7 +60,7 @@ class Staging:
             num_envs: N.
             steps: of a block, at most what the table holds.
             tag: 1 for what was cut off, 0 for what ended with a death.
-            first_identity: of the first episode; the following ones count up.
+            first_identity: of the first episode; the following ones count up, past those that are taken.
 
         Raises:
             ColumnError: the table has no such tag.
@@ -120,8 +120,9 @@ class Staging:
             return
         ends, columns = self._checked()
         for sequence in self._pieces(ends, columns):
+            while self._next_identity in self.table.episodes:  # from an archive, or of another staging
+                self._next_identity += 1
             self.table.add_sequence(self._next_identity, sequence)
-            self._next_identity += 1
         self._rows, self._terminated, self._truncated, self._following = [], [], [], {}
 
     def _checked(self) -> tuple[tuple[Array, Array], dict[str, Array]]:

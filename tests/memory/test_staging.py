@@ -83,6 +83,15 @@ def test_every_step_arrives_once_with_its_follower() -> None:
     assert found == wanted
 
 
+def test_identities_that_are_taken_are_passed_over() -> None:
+    table = table_of()
+    for _ in range(2):
+        staging = Staging(table, 2, steps=9)
+        staging.put(rows(0), NOBODY, NOBODY, following=rows(1))
+        staging.flush()
+    assert list(held(table)) == [0, 1, 2, 3]
+
+
 def test_what_is_wrong_is_told() -> None:
     with pytest.raises(ColumnError, match="no tag column 'tag'"):
         Staging(table_of(), 2, tag="tag")
