@@ -12,12 +12,6 @@ import numpy as np
 import pytest
 
 from gridrl.results.reader import find_runs
-from gridrl.utils.optional import is_installed
-
-pytestmark = pytest.mark.skipif(
-    not is_installed("stable_baselines3"),
-    reason="stable-baselines3 comes with the extra `bench`; files like its own are read in the other tests",
-)
 
 TRAIN = """
 import sys
