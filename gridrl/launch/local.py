@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -122,11 +123,17 @@ def worker_environment(threads: int) -> dict[str, str]:
     """The variables of a run's process: this process's, without an MPI around it, and what makes runs repeatable."""
     environ = _KEEP_MEMORY | without_mpi(os.environ) | dict.fromkeys(THREADS, str(threads))
     environ |= {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
-    package_root = str(Path(__file__).resolve().parents[2])
-    if package_root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+    if (package_root := _package_root()) is not None:
         known = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
         environ["PYTHONPATH"] = os.pathsep.join([*known, package_root])  # however this process has found gridrl
     return environ
+
+
+@functools.cache
+def _package_root() -> str | None:
+    """Where gridrl lies, unless it is installed where every interpreter looks."""
+    root = str(Path(__file__).resolve().parents[2])
+    return None if root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")) else root
 
 
 def run_environment(paths: RunPaths, resources: Resources) -> dict[str, str]:

@@ -19,6 +19,7 @@ LOOK_S = 1.0
 
 _FIRST_RUNS = 4  # as many start at once before anything is known of their memory
 _PATIENCE_S = 60.0  # how long nothing runs at all for want of memory before one run tries it
+_FRESH_S = 0.1  # so long the machine's memory counts as known
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -61,6 +62,8 @@ class Memory:
         self._allowed: float = _FIRST_RUNS
         self._resident: dict[int, int] = {}
         self._idle_since: float | None = None
+        self._machine_now = (0, 0)
+        self._looked_at: float | None = None
 
     def learn(self, index: int, peak_bytes: int | None) -> None:
         """A run has ended. Only where it is done its peak is worth knowing; None: it is not, or nobody knows."""
@@ -83,7 +86,7 @@ class Memory:
 
     def may_start(self, active: Collection[int]) -> bool:
         """Whether there is memory for one more run beside those that go on."""
-        available, total = machine_memory()
+        available, total = self._machine()
         if not active:
             self.is_short = available < FLOOR * total
             return not self.is_short or self._waited_long_enough()
@@ -91,6 +94,13 @@ class Memory:
         growth = sum(max(0, self._largest - self._resident.get(index, 0)) for index in active)
         self.is_short = available - growth - self._largest < FLOOR * total
         return not self.is_short and len(active) < self._allowed
+
+    def _machine(self) -> tuple[int, int]:
+        """As `machine_memory`, looked at ten times a second at most: it costs as much as queueing a run."""
+        now = time.monotonic()
+        if self._looked_at is None or now - self._looked_at >= _FRESH_S:
+            self._machine_now, self._looked_at = machine_memory(), now
+        return self._machine_now
 
     def _waited_long_enough(self) -> bool:
         """Whether nothing has run for so long that one run must try; it may be that there never is more memory."""

@@ -45,6 +45,7 @@ def test_amounts_are_told_as_they_are_read() -> None:
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """A machine that is made up; what is available can be changed."""
     made_up = {"available": 80 * GB, "total": 100 * GB}
+    monkeypatch.setattr("gridrl.launch.memory._FRESH_S", 0.0)
     monkeypatch.setattr(module, "machine_memory", lambda: (made_up["available"], made_up["total"]))
     return made_up
 
@@ -96,6 +97,17 @@ def test_a_run_is_expected_to_grow_as_large_as_the_largest(
     machine["available"] = 50 * GB
     assert memory.may_start([1])
     assert not memory.may_start([1, 2])  # the second has only just started
+
+
+def test_the_machine_is_looked_at_ten_times_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, looks_at = [1000.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("gridrl.launch.memory.machine_memory", lambda: looks_at.append(now[0]) or (50 * GB, 100 * GB))
+    memory = Memory()
+    for _ in range(30):
+        assert memory.may_start([])
+        now[0] += 0.03125
+    assert looks_at == [1000.0 + 0.125 * look for look in range(8)]
 
 
 def test_where_there_never_is_enough_one_run_tries_it_at_last(
