@@ -74,8 +74,8 @@ def main() -> None:
         if line == _FAREWELL:
             return
         pid = int(line[1:])
-        found = processes().get(pid)
-        if line.startswith(b"+") and found is not None:
+        found = process(pid) if line.startswith(b"+") else None
+        if found is not None:
             roots[pid] = found[0]
         else:
             roots.pop(pid, None)
@@ -127,18 +127,21 @@ def living(family: Family) -> list[int]:
 
 def processes() -> dict[int, tuple[int, int, int]]:
     """Start time, parent and session of every process that is no zombie."""
-    found = {}
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    stat = file.read()
-            except OSError:
-                continue
-            fields = stat[stat.rindex(b")") + 2 :].split()  # its name may hold spaces and brackets
-            if fields[0] not in (b"Z", b"X", b"x"):
-                found[int(name)] = (int(fields[19]), int(fields[1]), int(fields[3]))
-    return found
+    found = {int(name): process(int(name)) for name in os.listdir("/proc") if name.isdecimal()}
+    return {pid: known for pid, known in found.items() if known is not None}
+
+
+def process(pid: int) -> tuple[int, int, int] | None:
+    """Start time, parent and session of a process; None where it has gone, or is a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            stat = file.read()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(b")") + 2 :].split()  # its name may hold spaces and brackets
+    if fields[0] in (b"Z", b"X", b"x"):
+        return None
+    return int(fields[19]), int(fields[1]), int(fields[3])
 
 
 def send(pid: int, signum: signal.Signals) -> None:
