@@ -86,6 +86,8 @@ class ForkServer:
         for standard in (1, 2):
             os.dup2(output, standard)
         watch_generators()
+        thresholds = gc.get_threshold()
+        gc.set_threshold(0, *thresholds[1:])  # to look for garbage among what is imported, again and again, takes long
         try:
             warm_up(Preload.from_json(question["preload"]))
         except BaseException as error:
@@ -96,7 +98,8 @@ class ForkServer:
         changed = {name for name in environ.keys() | now.keys() if environ.get(name) != now.get(name)}
         self._changes = {name: now.get(name) for name in changed}
         spare_teardown()
-        gc.collect()
+        if gc.get_threshold()[0] == 0:  # else an import has set it, as it would in a fresh process
+            gc.set_threshold(*thresholds)
         gc.freeze()  # else the first collection of each child would touch, and so copy, every page
         if os.getcwd() != cwd:
             return "importing what they need changes the working directory"
