@@ -1,4 +1,4 @@
-"""Options of the commands that read results: which runs are meant."""
+"""Options of the commands that read results: which runs are meant, and what scores them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridrl.commands.grammar import read_values
 from gridrl.commands.options import SHORTCUTS
-from gridrl.commands.parser import CommandParser
+from gridrl.commands.parser import CommandParser, whole_number
 from gridrl.errors import BadValue
 
 if TYPE_CHECKING:
@@ -30,6 +30,17 @@ def add_choice(parser: CommandParser, dest: str = "dirs") -> None:
     add("--state", nargs="+", metavar="STATE", help="only runs in one of these states, as `status` shows them")
     add("--name", metavar="GLOB", help="only runs whose name looks like that; * stands for any letters")
     add("--group", metavar="REGEX", help="what of a run's path it is grouped by; (?P<seed>...) finds its seed")
+
+
+def add_score(parser: CommandParser) -> None:
+    """Adds what a final score is to the options of a command that ranks variants by it."""
+    add = parser.add_argument
+    performance = "of the score; default: Performance, the return of test episodes, else of training episodes"
+    add("-y", "--value", default="Performance", metavar="COLUMN", help=performance)
+    rows = "rows that a run's score is the mean of; default: %(default)s"
+    add("--last", type=whole_number, default=10, metavar="K", help=rows)
+    add("--metric", default="mean", metavar="NAME", help="over seeds: mean, iqm or median; default: %(default)s")
+    add("--smaller_is_better", action="store_true", help="of losses and costs")
 
 
 def chosen_runs(options: argparse.Namespace, dest: str = "dirs") -> RunSet:

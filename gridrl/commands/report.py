@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gridrl.commands.choosing import add_choice, chosen_runs
+from gridrl.commands.choosing import add_choice, add_score, chosen_runs
 from gridrl.commands.parser import CommandParser, whole_number
 from gridrl.utils.console import say, warn_line
 from gridrl.utils.texts import one_line
@@ -47,19 +47,9 @@ def _parser() -> CommandParser:
     )
     add = parser.add_argument
     add_choice(parser)
-    performance = "of the score; default: Performance, the return of test episodes, else of training episodes"
-    add("-y", "--value", default="Performance", metavar="COLUMN", help=performance)
+    add_score(parser)
     add("--curves", nargs="+", metavar="COLUMN", help="what has curves besides the score; default: the first eight")
-    add(
-        "--last",
-        type=whole_number,
-        default=10,
-        metavar="K",
-        help="rows that a run's score is the mean of; default: %(default)s",
-    )
-    add("--metric", default="mean", metavar="NAME", help="over seeds: mean, iqm or median; default: %(default)s")
     add("-s", "--smooth", type=whole_number, default=1, metavar="N", help="curves: moving mean over N rows")
-    add("--smaller_is_better", action="store_true", help="of losses and costs")
     add("--title", metavar="TEXT", help="the headline; default: the directories")
     add("--out", default="report.html", metavar="FILE", help="default: %(default)s; another report there is replaced")
     return parser

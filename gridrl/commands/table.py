@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gridrl.commands.choosing import add_choice, chosen_runs
-from gridrl.commands.parser import CommandParser, whole_number
+from gridrl.commands.choosing import add_choice, add_score, chosen_runs
+from gridrl.commands.parser import CommandParser
 from gridrl.errors import BadValue, Problems, did_you_mean
 from gridrl.utils.console import console, is_terminal, say, warn_line
 from gridrl.utils.files import write_atomic
@@ -154,17 +154,7 @@ def _parser() -> CommandParser:
     )
     add = parser.add_argument
     add_choice(parser)
-    performance = "default: Performance, the return of test episodes, else of training episodes"
-    add("-y", "--value", default="Performance", metavar="COLUMN", help=performance)
-    add(
-        "--last",
-        type=whole_number,
-        default=10,
-        metavar="K",
-        help="rows that a run's score is the mean of; default: %(default)s",
-    )
-    add("--metric", default="mean", metavar="NAME", help="over seeds: mean, iqm or median; default: %(default)s")
-    add("--smaller_is_better", action="store_true", help="of losses and costs")
+    add_score(parser)
     add("--format", metavar="NAME", help="text, markdown, latex or csv")
     add("--save", nargs="+", metavar="FILE", help="write .md, .tex, .csv or .txt instead of printing")
     return parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 import signal
 import sys
@@ -49,7 +50,7 @@ class Reaped:
         return cls(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, peak_mb)
 
 
-class RunProcess:
+class RunProcess(abc.ABC):
     """A run in one process, in a session of its own: a Ctrl-C at the terminal does not reach it."""
 
     def __init__(self, paths: RunPaths, pid: int, lifeline: Lifeline) -> None:
@@ -77,15 +78,15 @@ class RunProcess:
         left_behind = end_left_behind(left, STRAGGLERS_S)
         return replace(ending, cpu_s=cpu_s, peak_memory_mb=peak_mb, left_behind=left_behind)
 
+    @abc.abstractmethod
     def _await_end(self) -> None:
         """Waits until the process has ended; it stays a zombie: its group cannot be mistaken for another one."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _reap(self) -> Reaped:
         """Collects the process that has ended."""
-        raise NotImplementedError
 
-    def _finish(self) -> None:
+    def _finish(self) -> None:  # noqa: B027 (most have nothing to end)
         """Ends what belongs to the run in this process."""
 
     def end(self, grace_s: float) -> None:
