@@ -135,7 +135,7 @@ class PlannedRun:
     @property
     def goes_on(self) -> bool:
         """Whether it is to be started now and has a checkpoint to go on from."""
-        return self.is_due and not self.is_repeated and self.place.known is not None and _has_checkpoint(self.paths)
+        return self.is_due and not self.is_repeated and self.place.known is not None and self.paths.has_checkpoint()
 
     @property
     def changes_code(self) -> bool:
@@ -181,14 +181,6 @@ class PlannedRun:
             logger_kwargs=logger_kwargs,
             stand_ins=None if snapshot is None else snapshot.stand_ins,
         )
-
-
-def _has_checkpoint(paths: RunPaths) -> bool:
-    try:
-        with os.scandir(paths.checkpoints) as entries:
-            return any(entry.name.endswith(".pt") for entry in entries)
-    except OSError:
-        return False
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +13,11 @@ import numpy as np
 from gridrl.errors import CheckpointError, VersionMismatch
 from gridrl.log.plain import read_plain, write_plain
 from gridrl.log.saving import portable, write_torch
+from gridrl.utils.files import CHECKPOINT_NAME
 from gridrl.utils.mpi import broadcast, proc_id
 
 # Raised when what stands in a checkpoint gets another form.
 FORMAT = 1
-
-_NAME = re.compile(r"(\w+)_(\d+)\.(?:pt|plain)")
 
 
 class Checkpoints:
@@ -104,7 +102,7 @@ class Checkpoints:
     def _found(self) -> list[tuple[int, Path]]:
         if not self.directory.is_dir():
             return []
-        matches = ((_NAME.fullmatch(path.name), path) for path in self.directory.iterdir())
+        matches = ((CHECKPOINT_NAME.fullmatch(path.name), path) for path in self.directory.iterdir())
         return sorted((int(match[2]), path) for match, path in matches if match and match[1] == self.kind)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from gridrl.utils.names import cut_name
+
+# its kind and its number; torch's format, or that of runs that never import torch
+CHECKPOINT_NAME = re.compile(r"(\w+)_(\d+)\.(?:pt|plain)")
 
 _LOG_BYTES = 65536  # that a log's tail is taken from
 
@@ -79,6 +83,14 @@ class RunPaths:
     def checkpoints(self) -> Path:
         """Everything that a resumed run needs."""
         return self.root / "checkpoints"
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is one to go on from."""
+        try:
+            names = os.listdir(self.checkpoints)
+        except OSError:
+            return False
+        return any(CHECKPOINT_NAME.fullmatch(name) for name in names)
 
     @property
     def model(self) -> Path:

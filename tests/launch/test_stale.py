@@ -33,8 +33,8 @@ def train(lr: float = 0.1, epochs: int = 1, fail: bool = False, seed: int = 0, l
     with open(directory / "calls.txt", "a") as file:
         file.write(f"{scaled(lr)} ")
     (directory / "checkpoints").mkdir(exist_ok=True)
-    if (directory.parent.parent / "save").exists():
-        (directory / "checkpoints" / "mine_000001.pt").write_text("")
+    if (save := directory.parent.parent / "save").exists():
+        (directory / "checkpoints" / f"mine_000001{save.read_text()}").write_text("")
     if (directory.parent.parent / "fail").exists():
         raise ArithmeticError("it was asked for")
 """
@@ -179,14 +179,15 @@ def test_accepted_runs_count_as_made_by_the_present_code(here: Path, capsys: pyt
     assert code_of(again)["hash"] == former["code"]["hash"]
 
 
-@pytest.mark.parametrize("has_checkpoint", [True, False])
+@pytest.mark.parametrize("checkpoint", [".pt", ".plain", ""])
 def test_a_run_that_goes_on_names_all_code_that_it_ran_under(
-    here: Path, capsys: pytest.CaptureFixture[str], has_checkpoint: bool
+    here: Path, capsys: pytest.CaptureFixture[str], checkpoint: str
 ) -> None:
+    has_checkpoint = bool(checkpoint)
     (here / "data").mkdir()
     (here / "data" / "fail").write_text("")
     if has_checkpoint:
-        (here / "data" / "save").write_text("")
+        (here / "data" / "save").write_text(checkpoint)
     keys = {"lr": [1.0]}
     old = code_of(train(here, keys))["hash"]
     edit(here)
@@ -206,7 +207,7 @@ def test_a_run_that_goes_on_names_all_code_that_it_ran_under(
 
 def test_a_run_that_has_grown_goes_on_under_the_present_code(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "data").mkdir()
-    (here / "data" / "save").write_text("")
+    (here / "data" / "save").write_text(".pt")
     old = code_of(train(here, {"epochs": [1]}))["hash"]
     edit(here)
     capsys.readouterr()
