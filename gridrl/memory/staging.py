@@ -78,6 +78,7 @@ class Staging:
         self._rows: list[Rows] = []
         self._terminated: list[Array] = []
         self._truncated: list[Array] = []
+        self._valid: list[Array] = []
         self._following: dict[int, Rows] = {}
         self._spaces: dict[str, Array] = {}  # used again for each block: the table copies what it gets
 
@@ -86,7 +87,14 @@ class Staging:
         """Steps of each environment that wait."""
         return len(self._rows)
 
-    def put(self, rows: Rows, terminated: Array, truncated: Array, following: Rows | None = None) -> None:
+    def put(
+        self,
+        rows: Rows,
+        terminated: Array,
+        truncated: Array,
+        following: Rows | None = None,
+        valid: Array | None = None,
+    ) -> None:
         """Takes a step of all environments.
 
         All arrays are kept as they are until the block is stored: hand over what nobody writes into any more.
@@ -98,6 +106,8 @@ class Staging:
             following: what followed the step [N, *shape], of the columns that need it (observations), and before
                 anything is reset. Needed in a step in which an episode ends, and in the last one before `flush`;
                 elsewhere the next step's rows tell.
+            valid: bool [N], False where the step was the reset before an episode's first one (gymnasium's next-step
+                autoreset): such rows are left out. None: all are steps.
         """
         if len(self._rows) == self.steps:
             if not (np.any(self._terminated[-1]) or np.any(self._truncated[-1])):
@@ -108,6 +118,7 @@ class Staging:
         self._rows.append(rows)
         self._terminated.append(terminated)
         self._truncated.append(truncated)
+        self._valid.append(np.ones(self.num_envs, np.bool_) if valid is None else valid)
 
     def flush(self) -> None:
         """Stores the steps that wait; episodes that go on are cut into pieces here.
@@ -115,23 +126,26 @@ class Staging:
         Raises:
             ColumnError: columns are missing, or what followed the end of an episode or the last step was not given.
             ShapeError: rows of other than N environments.
+            BadValue: a row that is no step stands in the middle of an episode.
         """
         if not self._rows:
             return
-        ends, columns = self._checked()
-        for sequence in self._pieces(ends, columns):
+        flags, columns = self._checked()
+        for sequence in self._pieces(flags, columns):
             while self._next_identity in self.table.episodes:  # from an archive, or of another staging
                 self._next_identity += 1
             self.table.add_sequence(self._next_identity, sequence)
-        self._rows, self._terminated, self._truncated, self._following = [], [], [], {}
+        self._rows, self._terminated, self._truncated, self._valid, self._following = [], [], [], [], {}
 
-    def _checked(self) -> tuple[tuple[Array, Array], dict[str, Array]]:
-        """Where episodes were terminated and truncated, [steps, N], and all columns, see `_block`."""
+    def _checked(self) -> tuple[tuple[Array, Array, Array], dict[str, Array]]:
+        """Where episodes were terminated and truncated, and what is a step, [steps, N]; all columns, see `_block`."""
         shape = (len(self._rows), self.num_envs)
-        terminated, truncated = np.concatenate(self._terminated), np.concatenate(self._truncated)
-        if terminated.size != shape[0] * shape[1] or truncated.size != terminated.size:
-            raise ShapeError(f"terminated, truncated: [{self.num_envs}] is needed in each step.")
-        terminated, truncated = terminated.reshape(shape) != 0, truncated.reshape(shape) != 0
+        flags = [np.concatenate(flag) for flag in (self._terminated, self._truncated, self._valid)]
+        if any(flag.size != shape[0] * shape[1] for flag in flags):
+            raise ShapeError(f"terminated, truncated, valid: [{self.num_envs}] is needed in each step.")
+        terminated, truncated, valid = (flag.reshape(shape) != 0 for flag in flags)
+        if (~valid[1:] & ~(terminated | truncated)[:-1]).any():
+            raise BadValue("valid: only the first row after an episode's end can be a reset, and no step.")
         problems = Problems()
         taken = {name: self._taken(name, problems) for name in self._names}
         last = len(self._rows) - 1
@@ -140,7 +154,7 @@ class Staging:
             if not all(name in self._following.get(step, ()) for step in ended):
                 problems.add(f"Column {name!r}: what followed the end of an episode, or the last step, was not given.")
         problems.raise_if_any(ColumnError)
-        return (terminated, truncated), {name: self._block(name, steps) for name, steps in taken.items()}
+        return (terminated, truncated, valid), {name: self._block(name, steps) for name, steps in taken.items()}
 
     def _taken(self, name: str, problems: Problems) -> list[Array]:
         try:
@@ -163,13 +177,16 @@ class Staging:
             block[:, -1] = self._following[len(steps) - 1][name]
         return block
 
-    def _pieces(self, ends: tuple[Array, Array], columns: Mapping[str, Array]) -> Iterator[dict[str, Any]]:
+    def _pieces(self, flags: tuple[Array, Array, Array], columns: Mapping[str, Array]) -> Iterator[dict[str, Any]]:
         """What each environment did, cut where an episode ended."""
-        terminated, truncated = ends
+        terminated, truncated, valid = flags
         ended = terminated | truncated
         ended[-1] = True
         for env in range(self.num_envs):
             for begin, end in pairwise([0, *(np.flatnonzero(ended[:, env]) + 1).tolist()]):
+                begin += int(not valid[begin, env])
+                if begin == end:
+                    continue
                 piece: dict[str, Any] = {name: block[env, begin:end] for name, block in columns.items()}
                 for name in self._followed:
                     if end == len(ended):

@@ -83,6 +83,29 @@ def test_every_step_arrives_once_with_its_follower() -> None:
     assert found == wanted
 
 
+def test_resets_are_left_out_wherever_they_stand_in_a_block() -> None:
+    """Each environment's episodes last 1 to 4 steps, and a reset stands before each but the first."""
+    for steps in range(1, 12):
+        table = table_of()
+        staging = Staging(table, 2, steps=steps)
+        rng = np.random.default_rng(steps)
+        left, wanted = rng.integers(1, 5, 2), {}
+        for time in range(40):
+            valid = left > 0
+            ended = left == 1
+            number = 1000 * np.arange(2) + time
+            following = {"obs": number[:, None] + np.where(ended, 0.5, 1.0)[:, None]}
+            staging.put({"obs": number[:, None] + 0.0, "actions": number}, ended, NOBODY, following, valid)
+            wanted |= {int(n): float(f[0]) for n, f, v in zip(number, following["obs"], valid, strict=True) if v}
+            left = np.where(valid, left - 1, rng.integers(1, 5, 2))
+        staging.flush()
+        found = {}
+        for obs, actions, _ in held(table).values():
+            assert obs[:-1] == actions
+            found |= dict(zip(actions, obs[1:], strict=True))
+        assert found == wanted
+
+
 def test_identities_that_are_taken_are_passed_over() -> None:
     table = table_of()
     for _ in range(2):
@@ -108,6 +131,11 @@ def test_what_is_wrong_is_told() -> None:
     staging = Staging(table_of(), 3, steps=9)
     staging.put(rows(0), np.zeros(3, bool), np.zeros(3, bool), following=rows(1))
     with pytest.raises(ShapeError, match=r"obs: rows of 3 environments are needed, not \(2, 1\)"):
+        staging.flush()
+    staging = Staging(table_of(), 2, steps=9)
+    staging.put(rows(0), NOBODY, NOBODY)
+    staging.put(rows(1), NOBODY, NOBODY, following=rows(2), valid=only(0))
+    with pytest.raises(BadValue, match="valid: only the first row after an episode's end can be a reset"):
         staging.flush()
     staging = Staging(table_of(), 2, steps=1)
     staging.put(rows(0), only(0), NOBODY)
