@@ -4,11 +4,13 @@ A trajectory block is `[T]` (one environment) or `[T, N]` (N environments side b
 run backwards in float64: with plain Python floats for one environment (60 times faster than numpy scalars), with one
 vector operation per step for several. Both do the same operations in the same order, so that a column of a `[T, N]`
 block gives the very numbers of the `[T]` block.
+
+Rollouts of equal length that were drawn from a memory are discounted by one matrix product, in torch.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,11 @@ import numpy.typing as npt
 from gridrl.errors import ShapeError
 from gridrl.ops.shapes import same_shape
 
+if TYPE_CHECKING:
+    import torch
+
 Array = npt.NDArray[Any]
+Rows = TypeVar("Rows", "torch.Tensor", Array)
 
 
 def discount_cumsum(x: npt.ArrayLike, discount: float) -> Array:
@@ -87,6 +93,72 @@ def explained_variance(value: Array, ret: Array) -> float:
     if spread == 0.0:
         return float("nan")
     return 1.0 - float(np.var(np.subtract(ret, value, dtype=np.float64))) / spread
+
+
+def make_gamma_matrix(gamma: float, roll_length: int) -> torch.Tensor:
+    """What `discount` multiplies by: `G[i, j] = gamma^(i - j)` where `i >= j`, else 0.
+
+    Args:
+        gamma: discount per step.
+        roll_length: n, steps of a rollout, 1 or more.
+
+    Returns:
+        float32 [n + 1, n]; the last row discounts the value that follows the rollout.
+
+    Raises:
+        ShapeError: for a rollout without steps.
+
+    >>> make_gamma_matrix(0.5, 2).tolist()
+    [[1.0, 0.0], [0.5, 1.0], [0.25, 0.5]]
+    """
+    import torch
+
+    if roll_length < 1:
+        raise ShapeError(f"a rollout has 1 step or more, not {roll_length}.")
+    delay = np.arange(roll_length + 1.0)[:, None] - np.arange(roll_length)
+    weights = np.where(delay >= 0, np.power(float(gamma), np.maximum(delay, 0.0)), 0.0)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def discount(rewards: torch.Tensor, values: torch.Tensor, gamma_matrix: torch.Tensor) -> torch.Tensor:
+    """The return of every step of rollouts, from there to the rollout's end and the value that follows it.
+
+    `sum_{i >= j} gamma^(i - j) r_i + gamma^(n - j) V`: the first step of a rollout looks n steps ahead, the last one
+    step. No rollout may run past the end of an episode.
+
+    Args:
+        rewards: [B, n].
+        values: of the observation that follows a rollout's last step, 0 where the world ended, [B, 1].
+        gamma_matrix: from `make_gamma_matrix`, [n + 1, n], on the same device.
+
+    Returns:
+        [B * n, 1], rollout after rollout.
+
+    Raises:
+        ShapeError: if the shapes do not fit.
+
+    >>> import torch
+    >>> discount(torch.tensor([[1.0, 2.0]]), torch.tensor([[4.0]]), make_gamma_matrix(0.5, 2)).tolist()
+    [[3.0], [4.0]]
+    """
+    steps = gamma_matrix.shape[1]
+    if rewards.ndim != 2 or rewards.shape[1] != steps or values.shape != (len(rewards), 1):
+        raise ShapeError(
+            f"rewards {list(rewards.shape)}, values {list(values.shape)}: for this gamma matrix they are "
+            f"[B, {steps}] and [B, 1]."
+        )
+    return (rewards @ gamma_matrix[:-1] + values * gamma_matrix[-1]).reshape(-1, 1)
+
+
+def split_rollouts(data: Rows, rollout_len: int) -> Rows:
+    """Rows [B * n, ...] that hold rollout after rollout as [B, n, ...], n being `rollout_len`; a view.
+
+    Raises:
+        ShapeError: if the rows are no whole number of rollouts.
+    """
+    if rollout_len < 1 or len(data) % rollout_len:
+        raise ShapeError(f"{len(data)} rows are no whole number of rollouts of {rollout_len} steps.")
+    return data.reshape(len(data) // rollout_len, rollout_len, *data.shape[1:])
 
 
 def _backward_scan(step: Array, keep: Array) -> Array:

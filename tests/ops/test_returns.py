@@ -4,11 +4,20 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridrl.errors import ShapeError
-from gridrl.ops.returns import Array, discount_cumsum, explained_variance, gae
+from gridrl.ops.returns import (
+    Array,
+    discount,
+    discount_cumsum,
+    explained_variance,
+    gae,
+    make_gamma_matrix,
+    split_rollouts,
+)
 
 REWARD = np.array([1.0, 2.0, 3.0])
 VALUE = np.array([0.5, 0.4, 0.3])
@@ -138,3 +147,40 @@ def test_explained_variance_by_hand() -> None:
     # the errors 0, 0, 0, 2 have variance 0.75, the returns 1.25
     assert explained_variance(np.array([1.0, 2.0, 3.0, 2.0]), ret) == pytest.approx(0.4)
     assert math.isnan(explained_variance(ret, np.ones(4)))
+
+
+def test_a_gamma_matrix_by_hand() -> None:
+    assert make_gamma_matrix(0.5, 1).tolist() == [[1.0], [0.5]]
+    assert make_gamma_matrix(0.5, 3).tolist() == [[1, 0, 0], [0.5, 1, 0], [0.25, 0.5, 1], [0.125, 0.25, 0.5]]
+    assert make_gamma_matrix(0.0, 2).tolist() == [[1, 0], [0, 1], [0, 0]]
+    with pytest.raises(ShapeError, match="1 step or more, not 0"):
+        make_gamma_matrix(0.9, 0)
+
+
+@given(st.integers(1, 6), st.integers(1, 5), st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_discounting_by_a_matrix_equals_the_recurrence(steps: int, rollouts: int, gamma: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    reward, value = rng.standard_normal((rollouts, steps)), rng.standard_normal((rollouts, 1))
+    found = discount(
+        torch.tensor(reward, dtype=torch.float32),
+        torch.tensor(value, dtype=torch.float32),
+        make_gamma_matrix(gamma, steps),
+    )
+    expected = discount_cumsum(np.concatenate([reward, value], 1).T, gamma)[:-1].T
+    assert found.shape == (rollouts * steps, 1)
+    assert found.numpy().reshape(rollouts, steps) == pytest.approx(expected, abs=1e-5)
+
+
+def test_discounting_refuses_shapes_that_would_broadcast() -> None:
+    matrix = make_gamma_matrix(0.9, 2)
+    for rewards, values in [((3, 1), (3, 1)), ((3, 2), (3,)), ((3, 2), (1, 1)), ((6,), (3, 1))]:
+        with pytest.raises(ShapeError, match=r"they are \[B, 2\] and \[B, 1\]"):
+            discount(torch.zeros(rewards), torch.zeros(values), matrix)
+
+
+def test_rollouts_are_split_into_rows_of_their_own() -> None:
+    rows = torch.arange(12).reshape(6, 2)
+    assert torch.equal(split_rollouts(rows, 3), torch.stack([rows[:3], rows[3:]]))
+    assert split_rollouts(np.zeros((4, 1, 5)), 2).shape == (2, 2, 1, 5)
+    with pytest.raises(ShapeError, match="6 rows are no whole number of rollouts of 4 steps"):
+        split_rollouts(rows, 4)
