@@ -12,7 +12,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HEAD = "# Benchmarks\n\nWritten by `make bench`, which fails where a target is missed."
 
 
-def write_section(title: str, paragraphs: Iterable[str], page: Path = PAGE) -> str:
+def write_section(title: str, paragraphs: Iterable[str], page: Path = PAGE, head: str = HEAD) -> str:
     """Puts a section into the page, in the place of its last version or at the end; gives its text."""
     section = "\n\n".join([f"## {title}", *paragraphs])
     old = page.read_text().rstrip("\n").split("\n\n## ")[1:] if page.exists() else []
@@ -22,7 +22,7 @@ def write_section(title: str, paragraphs: Iterable[str], page: Path = PAGE) -> s
         sections[places[0]] = section
     else:
         sections.append(section)
-    page.write_text("\n\n".join([HEAD, *sections]) + "\n")
+    page.write_text("\n\n".join([head, *sections]) + "\n")
     return section
 
 

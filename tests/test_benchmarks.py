@@ -73,3 +73,26 @@ def test_both_sides_of_the_memory_draw_and_add_what_they_should(monkeypatch: pyt
     benchmark.add_staged(staging, steps)
     staging.flush()
     assert staging.table.storages["actions"][11].tolist() == [step["actions"][2].tolist() for step in steps]
+
+
+def test_every_gate_of_learning_stands_on_its_page_with_picture_and_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(PAGES.__file__).parent))
+    learning = load_file(Path(PAGES.__file__).with_name("learning.py"))
+    text = (learning.DOCS / "learning.md").read_text()
+    assert text.startswith(learning.HEAD + "\n\n## ")
+    titles = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert sorted(titles) == sorted(gate.title for gate in learning.GATES)
+    for gate in learning.GATES:
+        section = text.partition(f"## {gate.title}\n")[2].partition("\n## ")[0]
+        assert f"```text\n{gate.command}\n```" in section
+        assert f"({gate.seeds} of {gate.seeds} pass)" in section
+        assert f"(images/learning-{gate.name}.png)" in section
+        assert (learning.DOCS / "images" / f"learning-{gate.name}.png").is_file()
+
+
+def test_a_gate_that_does_not_exist_is_told_with_its_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(PAGES.__file__).parent))
+    learning = load_file(Path(PAGES.__file__).with_name("learning.py"))
+    assert [gate.name for gate in learning.chosen(["ppo-pendulum"])] == ["ppo-pendulum"]
+    with pytest.raises(SystemExit, match=r"^ppo-cartpol: no such gate; .* Did you mean 'ppo-cartpole'\?$"):
+        learning.chosen(["ppo-cartpol"])
