@@ -9,6 +9,7 @@ GridRLError
 ├─ MPIError, BackendError, RunDirectoryInUse
 ├─ BuildError(TypeError), BindingError(TypeError)
 ├─ ColumnError(ValueError), NotEnoughData(RuntimeError), ShapeError(ValueError)
+├─ NotFinite(ArithmeticError)
 ├─ CheckpointError: InvalidCheckpointLocation(ValueError), VersionMismatch
 └─ DiskFull(OSError)
 ```
@@ -133,6 +134,20 @@ class NotEnoughData(GridRLError, RuntimeError):
 
 class ShapeError(GridRLError, ValueError):
     """Arrays whose shapes do not fit; both are in the message."""
+
+
+class NotFinite(GridRLError, ArithmeticError):
+    """A loss or its gradient became NaN or infinite: nothing can be learned any more.
+
+    Attributes:
+        name: of the loss.
+        update: which of its updates it was, the first is 1.
+    """
+
+    def __init__(self, message: str, *, name: str = "", update: int = 0) -> None:
+        super().__init__(message)
+        self.name = name
+        self.update = update
 
 
 class CheckpointError(GridRLError):

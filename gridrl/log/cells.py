@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gridrl.errors import ColumnError
-from gridrl.log.metrics import is_tensor
+from gridrl.log.floats import is_tensor
 
 Cell: TypeAlias = int | float | str | None
 

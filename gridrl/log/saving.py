@@ -12,7 +12,7 @@ import numpy as np
 from gridrl.errors import CheckpointError
 from gridrl.log.claims import check_claim
 from gridrl.log.disk import told_when_full
-from gridrl.log.metrics import is_tensor
+from gridrl.log.floats import is_tensor
 from gridrl.utils.files import RunPaths, read_json, write_atomic, write_json
 from gridrl.utils.names import without_address
 from gridrl.utils.serialization import convert_json

@@ -30,3 +30,20 @@ def clip_norm(flat_grad: Any, max_norm: float) -> float:
     if max_norm < norm < math.inf:
         flat_grad *= max_norm / norm
     return norm
+
+
+def clip_norm_there(flat_grad: Any, max_norm: float) -> Any:
+    """`clip_norm` for a gradient on a GPU: nothing is read from it, so that nobody waits.
+
+    Args:
+        flat_grad: torch tensor [P], changed in place.
+        max_norm: the greatest length left alone, positive.
+
+    Returns:
+        The length before clipping, a scalar tensor on the same device. Where it is NaN or infinite, so is the gradient.
+    """
+    has_rank("flat_grad", 1, flat_grad)
+    norm = flat_grad.dot(flat_grad).sqrt()
+    if max_norm < math.inf:
+        flat_grad *= (max_norm / norm).clamp(max=1.0)
+    return norm

@@ -9,24 +9,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gridrl.errors import ShapeError
+from gridrl.errors import NotFinite, ShapeError
+from gridrl.log.metrics import LoggingMixin
 from gridrl.nn.flat import FlatParameters, Segment
-from gridrl.ops.updates import clip_norm
+from gridrl.ops.updates import clip_norm, clip_norm_there
+from gridrl.train.averaging import average_gradient, average_gradients, rows_of
 from gridrl.train.callback import Callback
+from gridrl.train.fitting import check_network, check_optimizer, optimized_parameters
 from gridrl.utils.mpi import num_procs
-from gridrl.utils.torch_mpi import average_flat
+
+__all__ = ["JointLoss", "LossCallback", "average_gradient"]
 
 
-class LossCallback(Callback):
+class LossCallback(LoggingMixin, Callback):
     """Learns from each batch by one loss: a subclass overrides `loss` with the names of the tensors it needs.
 
     `backward` computes the loss and its gradient, averages the gradient over the MPI ranks in one message (each rank
     counts by its rows, so that ranks with half a batch each take the step of one with all of it), shortens it to
-    `max_grad_norm` by the L2 norm, and steps the optimiser and its schedule.
+    `max_grad_norm` by the L2 norm, and steps the optimiser and its schedule. A gradient that is not finite ends the
+    training before it reaches the network.
+
+    Loggers find `loss/{name}_loss`, `loss/{name}_lr` and `loss/{name}_gradient_norm`; nothing is done for them until
+    they ask.
 
     Attributes:
         loss_value: the last loss, a scalar tensor without graph; None before the first.
-        grad_norm: the length of the last gradient before it was clipped; NaN before the first.
+        grad_norm: the length of the last gradient before it was clipped, on a GPU a scalar tensor; NaN before the
+            first.
+        updates: how many updates were done.
 
     >>> net = nn.Linear(3, 1)
     >>> class Regression(LossCallback):
@@ -45,6 +55,8 @@ class LossCallback(Callback):
         optimizer: Any,
         max_grad_norm: float | None = None,
         data_group: str | None = "default",
+        log_per_param_weights: bool = False,
+        log_per_param_grads: bool = False,
     ) -> None:
         """Names what is learned and how.
 
@@ -56,6 +68,8 @@ class LossCallback(Callback):
             optimizer: a `gridrl.nn.optimizers.FlatAdam`, or an optimiser of torch's.
             max_grad_norm: longest gradient that is left as it is, None for no limit.
             data_group: the named batch that `loss` reads.
+            log_per_param_weights: whether loggers get a histogram of each parameter of `network`, and its length.
+            log_per_param_grads: whether they get the same of its gradient; these are copied at each update.
         """
         super().__init__()
         self.name = name
@@ -65,7 +79,10 @@ class LossCallback(Callback):
         self.max_grad_norm = max_grad_norm
         self.data_group = data_group
         self.loss_value: Tensor | None = None
-        self.grad_norm = float("nan")
+        self.grad_norm: float | Tensor = float("nan")
+        self.updates = 0
+        self._log_weights, self._log_grads = log_per_param_weights, log_per_param_grads
+        self._gradients: dict[str, Tensor] = {}
         self._segment: Segment | None = getattr(optimizer, "segment", None)
         self._num_procs = num_procs()
 
@@ -80,7 +97,12 @@ class LossCallback(Callback):
 
     @Callback.takes_from("loss")
     def backward(self, *args: Any, **kwargs: Any) -> None:
-        """Does one update with what `loss` gives."""
+        """Does one update with what `loss` gives.
+
+        Raises:
+            NotFinite: the gradient is NaN or infinite; the network is left as it is. On a GPU, where looking would
+                wait, it is told when the log is read or saved.
+        """
         loss = self.loss(*args, **kwargs)
         if loss is None:
             return
@@ -90,41 +112,108 @@ class LossCallback(Callback):
         torch.autograd.backward(loss)
         self.loss_value = loss.detach()
         if self._num_procs > 1:
-            self._average_over_ranks(_rows(args))
+            self._average_over_ranks(rows_of(args))
         self.apply_gradient()
 
     def apply_gradient(self) -> None:
-        """Clips the gradient that is there, and steps."""
-        if self._segment is not None:
-            self.grad_norm = self._clip_segment(self._segment)
-        else:
-            limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
-            self.grad_norm = float(nn.utils.clip_grad_norm_(self._parameters(), limit))
+        """Clips the gradient that is there, and steps.
+
+        Raises:
+            NotFinite: see `backward`.
+        """
+        self.updates += 1
+        norm = self.grad_norm = self._clip()
+        if type(norm) is float and not math.isfinite(norm):
+            raise self._not_finite()
+        if self._log_grads:
+            self._gradients = {n: p.grad.clone() for n, p in self._optimized() if p.grad is not None}
         self.optimizer.step()
         if self.lr_schedule is not None:
             self.lr_schedule.step()
 
-    def _clip_segment(self, segment: Segment) -> float:
-        return clip_norm(segment.grad, math.inf if self.max_grad_norm is None else self.max_grad_norm)
+    def _clip(self) -> float | Tensor:
+        limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
+        if self._segment is not None:
+            gradient = self._segment.grad
+            there: Tensor | float = clip_norm(gradient, limit) if gradient.is_cpu else clip_norm_there(gradient, limit)
+            return there
+        norm = nn.utils.clip_grad_norm_(self._parameters(), limit)
+        return float(norm) if norm.is_cpu else norm
+
+    def check_finite(self) -> None:
+        """Looks at the newest loss and gradient, which on a GPU nobody has looked at before.
+
+        Raises:
+            NotFinite: one of them is NaN or infinite.
+        """
+        if self.loss_value is None:
+            return
+        if not (math.isfinite(self.loss_value) and math.isfinite(self.grad_norm)):
+            raise self._not_finite()
+
+    def _not_finite(self) -> NotFinite:
+        return NotFinite(
+            f"loss {self.name!r} is {float(self.loss_value or 0.0):.6g} and its gradient's length "
+            f"{float(self.grad_norm):.6g} at its update {self.updates}: nothing can be learned from that. Look for "
+            "observations or rewards that are not finite, or for a learning rate that is too high.",
+            name=self.name,
+            update=self.updates,
+        )
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
+    def _optimized(self) -> list[tuple[str, nn.Parameter]]:
+        return [] if self.network is None else optimized_parameters(self.network, self.optimizer)
+
     def _average_over_ranks(self, rows: int) -> None:
         if self._segment is not None:
             average_gradient(self._segment.message, rows)
+        else:
+            average_gradients([p.grad for p in self._parameters() if p.grad is not None], rows)
+
+    def gather_logs(self) -> None:
+        """Notes the newest update, just before the log is read.
+
+        Raises:
+            NotFinite: see `check_finite`.
+        """
+        super().gather_logs()
+        if self.loss_value is None:
             return
-        gradients = [parameter.grad for parameter in self._parameters() if parameter.grad is not None]
-        message = torch.cat([*(gradient.reshape(-1) for gradient in gradients), gradients[0].new_zeros(1)])
-        average_gradient(message, rows)
-        begin = 0
-        for gradient in gradients:
-            gradient.copy_(message[begin : begin + gradient.numel()].view(gradient.shape))
-            begin += gradient.numel()
+        self.check_finite()
+        self.log_scalar(f"loss/{self.name}_lr", self.optimizer.param_groups[0]["lr"])
+        self.log_scalar(f"loss/{self.name}_loss", self.loss_value)
+        self.log_scalar(f"loss/{self.name}_gradient_norm", self.grad_norm)
+        if self._log_weights or self._log_grads:
+            self.log_per_param_weights_and_grads()
+
+    def log_per_param_weights_and_grads(self) -> None:
+        """Notes a histogram and the L2 norm of each parameter, of its last gradient, or of both.
+
+        Keys are `weight/{name}_{module}_{shape}` (after the parameter's own name), `weight_l2/...`, `weight_grads/...`
+        and `weight_grads_l2/...`; a module's dots and a shape's commas are underscores.
+        """
+        for full_name, parameter in self._optimized():
+            *modules, kind = full_name.split(".")
+            key = "_".join([self.name, *modules, *map(str, parameter.shape)])
+            if self._log_grads and full_name in self._gradients:
+                self._log_tensor(f"{kind}_grads", key, self._gradients[full_name])
+            if self._log_weights:
+                self._log_tensor(kind, key, parameter.detach())
+
+    def _log_tensor(self, kind: str, key: str, value: Tensor) -> None:
+        self.log_histogram(f"{kind}/{key}", value)
+        self.log_scalar(f"{kind}_l2/{key}", value.norm())
 
     def state_dict(self) -> dict[str, Any]:
-        """The network's, the optimiser's and the schedule's state."""
-        state = {"optimizer": self.optimizer.state_dict()}
+        """The network's, the optimiser's and the schedule's state, the number of updates, and the log.
+
+        Raises:
+            NotFinite: see `check_finite`.
+        """
+        self.check_finite()
+        state = {**super().state_dict(), "optimizer": self.optimizer.state_dict(), "updates": self.updates}
         if self.network is not None:
             state["network"] = self.network.state_dict()
         if self.lr_schedule is not None:
@@ -138,16 +227,27 @@ class LossCallback(Callback):
         load_optimizer: bool = True,
         load_hparams: bool = True,
     ) -> None:
-        """Takes up what `state_dict` gave; the schedule counts as a hyperparameter."""
-        if load_network and self.network is not None:
-            self.network.load_state_dict(state_dict["network"])
+        """Takes up what `state_dict` gave; schedule, number of updates and log count as hyperparameters.
+
+        Raises:
+            CheckpointError: it is of another network; then nothing has changed.
+        """
+        network = self.network if load_network else None
+        if network is not None:
+            check_network(self.name, network, state_dict["network"])
         if load_optimizer:
+            check_optimizer(self.name, self.optimizer, state_dict["optimizer"])
             self.optimizer.load_state_dict(state_dict["optimizer"])
+        if network is not None:
+            network.load_state_dict(state_dict["network"])
         if load_hparams and self.lr_schedule is not None:
             self.lr_schedule.load_state_dict(state_dict["lr_schedule"])
+        if load_hparams:
+            self.updates = state_dict.get("updates", 0)
+        super().load_state_dict(state_dict, load_network, load_optimizer, load_hparams)
 
 
-class JointLoss(Callback):
+class JointLoss(LoggingMixin, Callback):
     """Learns from each batch by several losses at once, whose networks are evaluated together.
 
     One backward pass gives the gradients of all, one message averages them over ranks; then each loss clips its own
@@ -184,28 +284,37 @@ class JointLoss(Callback):
         flat.grad.zero_()
         torch.autograd.backward(losses)
         if self._num_procs > 1:
-            average_gradient(flat.grad, _rows(args))
+            average_gradient(flat.grad, rows_of(args))
         for part, loss in zip(self.parts, losses, strict=True):
             part.loss_value = loss.detach()
             part.apply_gradient()
 
+    def gather_logs(self) -> None:
+        """Notes the newest numbers of the parts, just before the log is read."""
+        super().gather_logs()
+        for part in self.parts:
+            self._scalars.update(part.scalar_logs)
+            self._histograms.update(part.hist_logs)
 
-def average_gradient(message: Tensor, rows: int) -> None:
-    """Averages gradients of mean losses over the ranks, in place, each rank counting by its rows.
+    def state_dict(self) -> dict[str, Any]:
+        """The parts' state by their names, and the log."""
+        return {**super().state_dict(), "parts": {part.name: part.state_dict() for part in self.parts}}
 
-    Args:
-        message: float32 [P + 1]; the last number is free for the rank's weight.
-        rows: how many rows the rank's mean was taken over.
-    """
-    message[-1] = 1.0
-    message *= float(rows)
-    average_flat(message)
-    message /= float(message[-1])
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        load_network: bool = True,
+        load_optimizer: bool = True,
+        load_hparams: bool = True,
+    ) -> None:
+        """Takes up what `state_dict` gave.
 
-
-def _rows(args: Sequence[Any]) -> int:
-    """The number of rows of a batch: of the first tensor that a loss was given."""
-    return next((len(value) for value in args if isinstance(value, Tensor) and value.ndim), 1)
+        Raises:
+            CheckpointError: it is of other networks.
+        """
+        for part in self.parts:
+            part.load_state_dict(state_dict["parts"][part.name], load_network, load_optimizer, load_hparams)
+        super().load_state_dict(state_dict, load_network, load_optimizer, load_hparams)
 
 
 def _averaged(loss: Tensor, name: str) -> Tensor:

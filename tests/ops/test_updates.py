@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gridrl.errors import ShapeError
-from gridrl.ops.updates import clip_norm
+from gridrl.ops.updates import clip_norm, clip_norm_there
 
 
 def test_a_long_gradient_is_shortened_in_place_and_its_length_told() -> None:
@@ -36,3 +36,14 @@ def test_a_gradient_that_is_no_number_is_told_and_not_touched(fault: float) -> N
 def test_a_gradient_of_two_axes_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"flat_grad \[2, 2\]: 1 dimension"):
         clip_norm(np.zeros((2, 2)), 1.0)
+
+
+@pytest.mark.parametrize("limit", [2.5, 5.0, 7.0, float("inf")])
+def test_what_is_clipped_without_looking_is_clipped_alike(limit: float) -> None:
+    looked, unseen = torch.tensor([3.0, 0.0, 4.0]), torch.tensor([3.0, 0.0, 4.0])
+    assert clip_norm_there(unseen, limit).item() == clip_norm(looked, limit)
+    assert unseen.tolist() == looked.tolist()
+    zero = torch.zeros(2)
+    assert clip_norm_there(zero, limit).item() == 0.0
+    assert zero.tolist() == [0.0, 0.0]
+    assert not clip_norm_there(torch.tensor([1.0, np.nan]), limit).isfinite()
