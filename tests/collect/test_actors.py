@@ -1,0 +1,88 @@
+"""Agents without torch: numpy does what the policy does, and draws are those of a seed."""
+
+from __future__ import annotations
+
+import copy
+import doctest
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gridrl.collect import actors
+from gridrl.collect.actors import FunctionAgentProxy, MLPAgentProxy, RandomAgentProxy
+from gridrl.errors import BadValue
+from gridrl.nn.policies import MLPCategoricalActor, MLPGaussianActor
+from gridrl.typing import DictObservation, EpisodeState
+
+OBS = np.random.default_rng(0).normal(size=(6, 3))
+
+
+@pytest.mark.parametrize("kind", [MLPGaussianActor, MLPCategoricalActor])
+def test_numpy_acts_with_the_newest_parameters(kind: type[MLPGaussianActor | MLPCategoricalActor]) -> None:
+    policy = kind(3, 2, (5,), nn.Tanh)
+    agent = MLPAgentProxy(policy, deterministic=True)
+    for _ in range(2):
+        with torch.no_grad():
+            wanted = policy(torch.as_tensor(OBS, dtype=torch.float32))[0].mode.numpy()
+        assert agent.act({"obs": OBS})["actions"] == pytest.approx(wanted, abs=1e-6)
+        with torch.no_grad():
+            for parameter in policy.parameters():
+                parameter.mul_(-1.5)
+    assert agent.policy is policy
+
+
+def test_noise_comes_from_the_seed() -> None:
+    policy = MLPGaussianActor(3, 2, (5,), nn.Tanh)
+    first, again, other = (MLPAgentProxy(policy, seed=seed).act({"obs": OBS})["actions"] for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_copy_has_parameters_and_noise_of_its_own() -> None:
+    agent = MLPAgentProxy(MLPGaussianActor(3, 2, (5,), nn.Tanh), seed=3)
+    twin = copy.deepcopy(agent)
+    wanted = agent.act({"obs": OBS})["actions"]
+    with torch.no_grad():
+        for parameter in agent.policy.parameters():
+            parameter.zero_()
+    assert np.array_equal(twin.act({"obs": OBS})["actions"], wanted)
+    twin.policy.load_state_dict(agent.policy.state_dict())
+    assert twin.act({"obs": OBS})["actions"] == pytest.approx(agent.act({"obs": OBS})["actions"])
+
+
+def test_a_policy_that_numpy_cannot_evaluate_is_refused() -> None:
+    policy = MLPGaussianActor(3, 2, (5,), nn.Softplus)
+    with pytest.raises(
+        BadValue, match=r"MLPGaussianActor is no plain MLP .* GenericAgentProxy acts by any torch policy"
+    ):
+        MLPAgentProxy(policy)
+    with pytest.raises(BadValue, match="Linear is no plain MLP"):
+        MLPAgentProxy(nn.Linear(3, 2))
+
+
+def test_a_function_acts_by_parts() -> None:
+    agent = FunctionAgentProxy(lambda a, b: (a + b, a), ("a", "b"), ("actions", "copy"))
+    seen = DictObservation({}, EpisodeState.INITIAL, {"a": [1.0], "b": [2.0]})
+    response = agent({0: seen, 1: seen})[1]
+    assert {key: list(row) for key, row in response.list_data.items()} == {"actions": [3.0], "copy": [1.0]}
+
+
+def test_chance_reaches_all_of_the_space_alike() -> None:
+    inputs = {"obs": np.zeros((4000, 1))}
+    chosen = RandomAgentProxy(gym.spaces.Discrete(4, start=5), seed=0).act(inputs)["actions"]
+    assert np.bincount(chosen).tolist() == pytest.approx([1000] * 4, abs=120)
+    low, high = np.array([-2.0, 3.0, -np.inf, -np.inf]), np.array([1.0, np.inf, 5.0, np.inf])
+    space = gym.spaces.Box(low.astype(np.float32), high.astype(np.float32))
+    drawn = RandomAgentProxy(space, seed=0).act(inputs)["actions"]
+    assert drawn.dtype == np.float32
+    assert drawn.min(0) == pytest.approx([-2, 3, 4, -1], abs=0.01)
+    assert drawn.max(0) == pytest.approx([1, 4, 5, 1], abs=0.01)
+    with pytest.raises(BadValue, match="not supported"):
+        RandomAgentProxy(gym.spaces.MultiBinary(3))
+
+
+def test_examples_run() -> None:
+    assert doctest.testmod(actors).failed == 0
