@@ -186,7 +186,7 @@ class _OneWorld(Worlds):
 class _ManyWorlds(Worlds):
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         super().__init__(env, env.num_envs, env.single_observation_space, env.single_action_space)
-        self._to_env = _many_actions(env.single_action_space, env.num_envs)
+        self._to_env = batch_actions(env.single_action_space, env.num_envs)
         self._forget()
 
     def _forget(self) -> None:
@@ -195,10 +195,7 @@ class _ManyWorlds(Worlds):
         self._running = np.ones(self.num_envs, np.bool_)
 
     def reset(self, seed: int | None = None) -> Floats:
-        # gymnasium would take seed, seed + 1, ..., so that runs with neighbouring seeds would share all but one world
-        several = isinstance(self.env, SyncVectorEnv | AsyncVectorEnv) and seed is not None
-        seeds = np.random.SeedSequence(seed).generate_state(self.num_envs).tolist() if several else seed
-        obs, _ = self.env.reset(seed=seeds)
+        obs, _ = self.env.reset(seed=spread_seed(self.env, seed))
         self.obs = self.observation.batch(obs)
         self._forget()
         return self.obs
@@ -243,7 +240,24 @@ def _one_action(space: gym.Space[Any]) -> Callable[[Any], Any]:
     return _clipped(space, space.shape)
 
 
-def _many_actions(space: gym.Space[Any], num_envs: int) -> Callable[[Any], Any]:
+def spread_seed(env: VectorEnv[Any, Any, Any], seed: int | None) -> Any:
+    """What to reset a vector environment with, so that each environment in it has a seed of its own.
+
+    gymnasium would take seed, seed + 1, ..., so that runs with neighbouring seeds would share all but one world.
+    """
+    if seed is None or not isinstance(env.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+        return seed
+    return np.random.SeedSequence(seed).generate_state(env.num_envs).tolist()
+
+
+def batch_actions(space: gym.Space[Any], num_envs: int) -> Callable[[Any], Any]:
+    """The function from what a policy does to what a vector environment takes.
+
+    Args:
+        space: of one environment's action: actions of a Discrete are counted from 0; those of a Box are brought into
+            shape, and clipped for the environment alone.
+        num_envs: how many.
+    """
     if isinstance(space, spaces.Discrete):
         start = space.start
         return lambda action: action + start
