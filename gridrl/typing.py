@@ -5,7 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import torch
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 """What a JSON file can hold; numbers are finite."""
@@ -27,6 +30,12 @@ SampleResult: TypeAlias = dict[str, Any]
 
 Adaptor: TypeAlias = Callable[[SampleResult, int, int], SampleResult]
 """Called with a sample, the number of sequences and their length; gives the sample that the next one gets."""
+
+RewardFnType: TypeAlias = "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]"
+"""Gives the rewards [B] or [B, 1] of observations and actions."""
+
+TermFnType: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+"""Says of observations [B, ...] which end their episode, bool [B] or [B, 1]."""
 
 
 class EpisodeState(enum.Enum):

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import gymnasium as gym
 import numpy as np
@@ -17,22 +17,41 @@ from gymnasium import spaces
 
 from gridrl.errors import BadValue
 
+if TYPE_CHECKING:
+    import torch
+
 Floats: TypeAlias = npt.NDArray[np.float32]
 Observation: TypeAlias = Any
 Writer: TypeAlias = Callable[[Observation, Floats], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class BoxSpace:
     """Arrays of one shape.
 
     Attributes:
         dtype: of their numbers.
         shape: of one of them.
+
+    >>> BoxSpace(dtype=np.float32, shape=(3,))
+    BoxSpace(dtype=dtype('float32'), shape=(3,))
     """
 
-    dtype: npt.DTypeLike
+    dtype: np.dtype[Any]
     shape: tuple[int, ...]
+
+    def __init__(self, dtype: npt.DTypeLike | torch.dtype, shape: Sequence[int]) -> None:
+        """Takes what numpy takes for a dtype, and a torch dtype, which becomes numpy's.
+
+        Raises:
+            BadValue: numpy has no such type.
+        """
+        try:
+            known = np.dtype(str(dtype).removeprefix("torch.") if str(dtype).startswith("torch.") else cast(Any, dtype))
+        except TypeError as error:
+            raise BadValue(f"dtype {dtype!r} of a space is no type of numpy arrays.") from error
+        object.__setattr__(self, "dtype", known)
+        object.__setattr__(self, "shape", tuple(shape))
 
 
 @dataclass(frozen=True)

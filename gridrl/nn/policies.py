@@ -14,6 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from gridrl.nn.gaussian_policy import BasePolicy as BasePolicy
+from gridrl.nn.gaussian_policy import GaussianMlpPolicy as GaussianMlpPolicy
+from gridrl.nn.gaussian_policy import GaussianPolicyHead as GaussianPolicyHead
 from gridrl.nn.mlp import mlp
 from gridrl.ops.losses import LOG_2PI, categorical_entropy, categorical_logp, gaussian_entropy, gaussian_logp
 

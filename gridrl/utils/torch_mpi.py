@@ -1,4 +1,4 @@
-"""torch modules over MPI ranks: averaged gradients and equal parameters, each with one exchange.
+"""torch modules over MPI ranks: averaged gradients and equal parameters, each with one exchange; tensors as arrays.
 
 Nothing happens where there is one rank. torch is imported only by a caller that has it already.
 """
@@ -29,6 +29,18 @@ def setup_pytorch_for_mpi() -> None:
 
     if num_procs() > 1 and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() // num_procs()))
+
+
+def to_numpy(x: torch.Tensor) -> npt.NDArray[Any]:
+    """A tensor's numbers as an array: a view of its memory where it lies on the CPU, a copy elsewhere.
+
+    bfloat16, which numpy does not have, becomes float32.
+    """
+    import torch
+
+    plain = x.detach().cpu().resolve_conj().resolve_neg()
+    array: npt.NDArray[Any] = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    return array
 
 
 def average_flat(x: Flat) -> Flat:

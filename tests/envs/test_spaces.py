@@ -5,12 +5,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridrl.envs.spaces import FlatObservation, action_dim, flat_observation
+from gridrl.envs.spaces import BoxSpace, DictSpace, FlatObservation, MDPSpace, action_dim, flat_observation
 from gridrl.errors import BadValue
 
 
@@ -124,3 +125,17 @@ def test_action_dims() -> None:
     for space in (spaces.MultiBinary(2), spaces.Box(0, 3, (2,), np.int64), spaces.MultiDiscrete([2, 2])):
         with pytest.raises(BadValue, match=r"Actions of .* are not supported: a Discrete or a Box of floats is needed"):
             action_dim(space)
+
+
+def test_a_world_is_described_by_the_documented_fields() -> None:
+    world = MDPSpace(
+        rewards=BoxSpace(torch.float32, (1,)),
+        actions=BoxSpace(dtype=np.float64, shape=[2]),
+        state=DictSpace(spaces={"image": BoxSpace(torch.uint8, (4, 4, 3)), "alive": BoxSpace("bool", ())}),
+    )
+    assert world.rewards == BoxSpace(np.float32, (1,))
+    assert (world.actions.dtype, world.actions.shape) == (np.float64, (2,))
+    assert world.state.spaces["image"].dtype == np.uint8
+    assert BoxSpace(torch.bool, ()) == world.state.spaces["alive"]
+    with pytest.raises(BadValue, match=r"dtype torch\.bfloat16 of a space is no type of numpy"):
+        BoxSpace(torch.bfloat16, (1,))

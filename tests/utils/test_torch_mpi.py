@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gridrl.utils.torch_mpi import average_flat, mpi_avg_grads, setup_pytorch_for_mpi, sync_params
+from gridrl.utils.torch_mpi import average_flat, mpi_avg_grads, setup_pytorch_for_mpi, sync_params, to_numpy
 
 Answers = Callable[[str, int], list[Any]]
 
@@ -32,7 +32,7 @@ GRADIENTS = """
 import os
 import numpy as np, torch
 from gridrl.utils.mpi import proc_id
-from gridrl.utils.torch_mpi import average_flat, mpi_avg_grads, setup_pytorch_for_mpi, sync_params
+from gridrl.utils.torch_mpi import average_flat, mpi_avg_grads, setup_pytorch_for_mpi, sync_params, to_numpy
 
 calls = []
 
@@ -164,3 +164,15 @@ def test_two_ranks_with_half_the_batch_step_like_one_with_all_of_it(answers_of_r
                 parameter -= 0.1 * parameter.grad
     for found, expected in zip(first, net.parameters(), strict=True):
         np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-6)
+
+
+def test_a_tensor_as_an_array() -> None:
+    leaf = torch.tensor([1.0, 2.0], requires_grad=True)
+    array = to_numpy(leaf * 2)
+    assert array.tolist() == [2.0, 4.0]
+    assert array.dtype == np.float32
+    shared = torch.zeros(2)
+    to_numpy(shared)[0] = 5.0
+    assert shared.tolist() == [5.0, 0.0], "on the CPU it is the tensor's own memory"
+    assert to_numpy(torch.tensor([1.5], dtype=torch.bfloat16)).tolist() == [1.5]
+    assert to_numpy(torch.tensor([1 + 2j]).conj()).tolist() == [1 - 2j]
