@@ -1,17 +1,18 @@
-"""Adam over a flat buffer: one call for a whole network."""
+"""Optimisers: Adam over a flat buffer, one call for a whole network; AdamW that spares biases and normalisations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gridrl.errors import CheckpointError
+from gridrl.errors import BadValue, CheckpointError, did_you_mean
+from gridrl.nn.ensemble import EnsembleLinearLayer
 from gridrl.nn.flat import Segment
 
 
@@ -139,3 +140,92 @@ def fused_adam_works(device: str) -> bool:
     except (AttributeError, TypeError, RuntimeError, NotImplementedError):
         return False
     return bool(torch.allclose(param.cpu(), torch.tensor([0.5, 1.5]), atol=1e-4))
+
+
+def separate_modules_for_weight_decay(
+    network: nn.Module,
+    whitelist_weight_modules: tuple[type[nn.Module], ...],
+    blacklist_weight_modules: tuple[type[nn.Module], ...],
+    layers_to_exclude: Collection[str] | None = None,
+) -> tuple[set[str], set[str]]:
+    """Says which parameters of a network decay and which do not; each is one or the other.
+
+    The weights of whitelisted modules decay. Biases, the parameters of blacklisted modules (also of a subclass of what
+    is whitelisted), of excluded layers, and of modules that stand in neither list do not.
+
+    Args:
+        network: whose parameters are separated.
+        whitelist_weight_modules: classes whose `weight` decays.
+        blacklist_weight_modules: classes without decay.
+        layers_to_exclude: names of layers in the network, `"net.0"` or `"net"` with all in it, without decay.
+
+    Returns:
+        Names of the parameters with decay, and of those without; together all of `network.named_parameters()`.
+
+    Raises:
+        BadValue: for a class in both lists or a layer that the network does not have.
+    """
+    both = set(whitelist_weight_modules) & set(blacklist_weight_modules)
+    if both:
+        raise BadValue(f"{', '.join(sorted(kind.__name__ for kind in both))}: with decay and without; choose one.")
+    modules = dict(network.named_modules())
+    excluded = set(layers_to_exclude or ())
+    for layer in sorted(excluded - set(modules)):
+        raise BadValue(f"the network has no layer {layer!r} to exclude.{did_you_mean(layer, list(modules))}")
+    decay: set[str] = set()
+    no_decay: set[str] = set()
+    for name, _ in network.named_parameters():
+        layer, _, own_name = name.rpartition(".")
+        kept_out = isinstance(modules[layer], blacklist_weight_modules) or _is_within(layer, excluded)
+        decays = own_name == "weight" and isinstance(modules[layer], whitelist_weight_modules) and not kept_out
+        (decay if decays else no_decay).add(name)
+    return decay, no_decay
+
+
+def _is_within(layer: str, excluded: Collection[str]) -> bool:
+    return any(layer == name or layer.startswith(f"{name}.") or not name for name in excluded)
+
+
+class ModifiedAdamW(torch.optim.AdamW):
+    """AdamW (Loshchilov & Hutter 2019, https://arxiv.org/abs/1711.05101) that lets only weights of linear layers decay.
+
+    Every parameter of the network is in one of its two groups, in the order of `network.parameters()`, so that its
+    state fits the same network in another process.
+
+    >>> net = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 1))
+    >>> optimizer = ModifiedAdamW(net, lr=1e-3, weight_decay=0.1, layers_to_exclude={"2"})
+    >>> [(len(group["params"]), group["weight_decay"]) for group in optimizer.param_groups]
+    [(1, 0.1), (5, 0.0)]
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        lr: float,
+        weight_decay: float,
+        whitelist_weight_modules: tuple[type[nn.Module], ...] = (nn.Linear, EnsembleLinearLayer),
+        blacklist_weight_modules: tuple[type[nn.Module], ...] = (nn.LayerNorm,),
+        layers_to_exclude: Collection[str] | None = None,
+    ) -> None:
+        """Groups the parameters.
+
+        Args:
+            network: whose parameters are optimised.
+            lr: step size.
+            weight_decay: share of a weight, times `lr`, that every step takes away.
+            whitelist_weight_modules: classes whose `weight` decays.
+            blacklist_weight_modules: classes without decay.
+            layers_to_exclude: names of layers without decay, such as the last one of a Q-network.
+
+        Raises:
+            BadValue: as in `separate_modules_for_weight_decay`.
+        """
+        decay, _ = separate_modules_for_weight_decay(
+            network, whitelist_weight_modules, blacklist_weight_modules, layers_to_exclude
+        )
+        parameters = list(network.named_parameters())
+        groups = [
+            {"params": [p for name, p in parameters if name in decay], "weight_decay": weight_decay},
+            {"params": [p for name, p in parameters if name not in decay], "weight_decay": 0.0},
+        ]
+        super().__init__(groups, lr)

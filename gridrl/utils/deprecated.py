@@ -17,13 +17,15 @@ _log = logging.getLogger(__name__)
 @overload
 def deprecated(
     original_function: Function, *, reason: str = "", max_warn_count: int = 10, version: str | None = None
-) -> Function: ...
+) -> Function:
+    """Bare: `@deprecated`."""
 
 
 @overload
 def deprecated(
     original_function: None = None, *, reason: str = "", max_warn_count: int = 10, version: str | None = None
-) -> Callable[[Function], Function]: ...
+) -> Callable[[Function], Function]:
+    """With words: `@deprecated(reason="use f")`."""
 
 
 def deprecated(
