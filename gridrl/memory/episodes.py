@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +36,10 @@ class Episodes:
         left: int64 [capacity], steps from a row to the end of its episode, 0 for the last row of an episode and for
             free ones.
         owner: int64 [capacity], the identity of the row's episode; -1 for free rows.
+        number: int64 [capacity], which episode since the beginning the row belongs to, from 1 on and never used
+            again, other than identities; 0 for free rows.
+        count: how many episodes have come since the beginning.
+        loads: how often `load_state` has put others in their place.
         places: identity -> where the episode lies, the oldest first.
 
     >>> episodes = Episodes()
@@ -54,6 +58,7 @@ class Episodes:
         """
         self.limit = limit
         self._watchers: list[Callable[[IntArray, int], None]] = []
+        self.count = self.loads = 0
         self._reset(_FIRST_CAPACITY)
 
     def _reset(self, capacity: int) -> None:
@@ -62,6 +67,7 @@ class Episodes:
         self.places: dict[int, Place] = {}
         self.left = np.zeros(capacity, np.int64)
         self.owner = np.full(capacity, -1, np.int64)
+        self.number = np.zeros(capacity, np.int64)
         self._head = 0
         self._starts: dict[int, Starts] = {}
 
@@ -86,14 +92,20 @@ class Episodes:
         if start is None:
             self._lay_anew(steps + 1)
             start = self._head
+        self.count += 1
+        place = self._lay(identity, start, steps, self.count)
+        self._head = start + steps + 1
+        for starts in self._starts.values():
+            starts.add(start, steps)
+        return place
+
+    def _lay(self, identity: int, start: int, steps: int, number: int) -> Place:
         place = self.places[identity] = Place(start, steps)
         end = start + steps + 1
         self.left[start:end] = np.arange(steps, -1, -1)
         self.owner[start:end] = identity
+        self.number[start:end] = number
         self.size += steps
-        self._head = end
-        for starts in self._starts.values():
-            starts.add(start, steps)
         return place
 
     def check(self, identity: int, steps: int) -> None:
@@ -116,6 +128,7 @@ class Episodes:
         start, steps = self.places.pop(identity)
         self.left[start : start + steps + 1] = 0
         self.owner[start : start + steps + 1] = -1
+        self.number[start : start + steps + 1] = 0
         self.size -= steps
         for starts in self._starts.values():
             starts.remove(start, steps)
@@ -134,7 +147,8 @@ class Episodes:
             if length < 1:
                 raise BadValue(f"sequence_length: at least 1 is needed, not {length}.")
             self._starts[length] = Starts(length, self.capacity)
-            self._starts[length].load(np.flatnonzero(self.left >= length), self.capacity)
+            order = self.order()
+            self._starts[length].load(order[self.left[order] >= length], self.capacity)
         return self._starts[length]
 
     def require(self, length: int) -> Starts:
@@ -164,35 +178,38 @@ class Episodes:
 
     def order(self) -> IntArray:
         """All rows in use, the oldest episode first, the last row of each included."""
-        if not self.places:
-            return np.zeros(0, np.int64)
-        start, steps = np.array(list(self.places.values()), np.int64).T
-        rows = steps + 1
-        first = np.cumsum(rows) - rows  # of each episode, in the order
-        return np.repeat(start - first, rows) + np.arange(int(rows.sum()))
+        return rows_in(self.table())
+
+    def table(self) -> IntArray:
+        """Each episode, the oldest first, [E, 4]: identity, first row, steps and number; numbers ascend."""
+        found = np.empty((len(self.places), 4), np.int64)
+        if len(found):
+            found[:, 0] = list(self.places)
+            found[:, 1:3] = list(self.places.values())
+            found[:, 3] = self.number[found[:, 1]]
+        return found
 
     def state(self) -> dict[str, Any]:
         """All that is needed to lay the same rows in the same places, and to draw the same from them."""
+        odd = {length: starts.rows for length, starts in self._starts.items() if not starts.in_order}
         return {
             "capacity": self.capacity,
             "head": self._head,
-            "places": [[identity, *place] for identity, place in self.places.items()],
-            "starts": {length: starts.rows.copy() for length, starts in self._starts.items()},
+            "count": self.count,
+            "places": self.table(),
+            "starts": odd,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Takes up what `state` gave; who watches is told of the rows, none of which comes from where it was."""
-        old: Sequence[Sequence[int]] = state["places"]
+        self.loads += 1
         self._reset(int(state["capacity"]))
-        for identity, start, steps in old:
-            self.places[identity] = Place(start, steps)
-            self.left[start : start + steps + 1] = np.arange(steps, -1, -1)
-            self.owner[start : start + steps + 1] = identity
-            self.size += steps
-        self._head = int(state["head"])
+        for identity, start, steps, number in np.asarray(state["places"]).tolist():
+            self._lay(identity, start, steps, number)
+        self._head, self.count = int(state["head"]), int(state["count"])
         for length, rows in state["starts"].items():
             self._starts[int(length)] = Starts(int(length), self.capacity)
-            self._starts[int(length)].load(np.asarray(rows, np.int64), self.capacity)
+            self._starts[int(length)].load(np.asarray(rows, np.int64), self.capacity, in_order=False)
         for moved in self._watchers:
             moved(np.zeros(0, np.int64), self.capacity)
 
@@ -217,9 +234,9 @@ class Episodes:
             capacity = max(needed + needed // 8, doubled)
         new_row = np.zeros(self.capacity, np.int64)
         new_row[order] = np.arange(len(order))
-        left, owner = self.left[order], self.owner[order]
-        self.left, self.owner = np.zeros(capacity, np.int64), np.full(capacity, -1, np.int64)
-        self.left[: len(order)], self.owner[: len(order)] = left, owner
+        self.left, self.number = _moved(self.left, order, capacity), _moved(self.number, order, capacity)
+        owner, self.owner = self.owner[order], np.full(capacity, -1, np.int64)
+        self.owner[: len(order)] = owner
         self.places = {
             identity: Place(int(new_row[place.start]), place.steps) for identity, place in self.places.items()
         }
@@ -228,3 +245,16 @@ class Episodes:
             starts.move(new_row, capacity)
         for moved in self._watchers:
             moved(order, capacity)
+
+
+def rows_in(table: IntArray) -> IntArray:
+    """All rows of the episodes [E, 4] that `Episodes.table` tells of, one after the other, the last one included."""
+    start, rows = table[:, 1], table[:, 2] + 1
+    first = np.cumsum(rows) - rows  # of each episode, in the order
+    return np.repeat(start - first, rows) + np.arange(int(rows.sum()))
+
+
+def _moved(values: IntArray, rows: IntArray, capacity: int) -> IntArray:
+    found = np.zeros(capacity, np.int64)
+    found[: len(rows)] = values[rows]
+    return found

@@ -60,8 +60,6 @@ class PrioritisedSampleStrategy(RowSampleStrategy):
     def _begin(self) -> None:
         self._largest = 1.0  # p^alpha
         self._tree = _tree_of(self.episodes.capacity)
-        self._count = 0  # episodes laid so far
-        self._laid = np.zeros(self.episodes.capacity, np.int64)  # which of them a row belongs to
         self.episodes.watch(self._move)
 
     def attach(self, episodes: Episodes) -> None:
@@ -73,36 +71,30 @@ class PrioritisedSampleStrategy(RowSampleStrategy):
         """Gives the steps of a new episode the largest priority so far."""
         super().track(identity, sequence_length)
         start, steps = self.episodes.places[identity]
-        self._count += 1
-        self._laid[start : start + steps] = self._count
         self._tree[np.arange(start, start + steps)] = self._largest
 
     def forget(self, identity: int) -> None:
         """Takes the steps of an episode out of the draw."""
         start, steps = self.episodes.places[identity]
-        self._laid[start : start + steps] = 0
         self._tree[np.arange(start, start + steps)] = 0.0
         super().forget(identity)
 
     def snapshot(self) -> dict[str, Any]:
         """What a checkpoint keeps: priorities too."""
-        order = self.episodes.order()
-        kept = {"leaves": torch.from_numpy(self._tree[order]), "laid": torch.from_numpy(self._laid[order])}
-        return {**super().snapshot(), **kept, "count": self._count, "largest": self._largest}
+        leaves = torch.from_numpy(self._tree[self.episodes.order()])
+        return {**super().snapshot(), "leaves": leaves, "largest": self._largest}
 
     def resume(self, snapshot: Mapping[str, Any]) -> None:
         """Takes up what `snapshot` gave; the episodes are tracked already."""
         super().resume(snapshot)
-        order = self.episodes.order()
-        self._tree[order] = snapshot["leaves"].numpy()
-        self._laid[order] = snapshot["laid"].numpy()
-        self._count, self._largest = snapshot["count"], snapshot["largest"]
+        self._tree[self.episodes.order()] = snapshot["leaves"].numpy()
+        self._largest = snapshot["largest"]
 
     def clear(self) -> None:
         """Forgets every episode and every priority."""
         super().clear()
         self._largest = 1.0
-        self._tree, self._laid = _tree_of(self.episodes.capacity), np.zeros(self.episodes.capacity, np.int64)
+        self._tree = _tree_of(self.episodes.capacity)
 
     def rows(self, count: int, transition_count: int, rng: np.random.Generator | None = None) -> IntArray:
         """The rows [count] where the drawn sequences start, one from each of `count` equal parts of the whole."""
@@ -125,7 +117,7 @@ class PrioritisedSampleStrategy(RowSampleStrategy):
         weight = (self.episodes.size * share) ** -self.beta
         return {
             "weight": (weight / weight.max()).astype(np.float32),
-            "index": np.stack([rows, self._laid[rows]], axis=1),
+            "index": np.stack([rows, self.episodes.number[rows]], axis=1),
         }
 
     def update_priorities(self, index: npt.ArrayLike, priority: npt.ArrayLike) -> None:
@@ -159,9 +151,9 @@ class PrioritisedSampleStrategy(RowSampleStrategy):
     def _still_there(
         self, pairs: IntArray, values: npt.NDArray[np.float64]
     ) -> tuple[IntArray, npt.NDArray[np.float64]]:
-        in_range = pairs[:, 0] < len(self._laid)
+        in_range = (pairs[:, 0] >= 0) & (pairs[:, 0] < self.episodes.capacity)
         pairs, values = pairs[in_range], values[in_range]
-        same = self._laid[pairs[:, 0]] == pairs[:, 1]
+        same = (self.episodes.number[pairs[:, 0]] == pairs[:, 1]) & (self.episodes.left[pairs[:, 0]] > 0)
         return pairs[same], values[same]
 
     def _set(self, rows: IntArray, priority: npt.NDArray[np.float64]) -> None:
@@ -182,11 +174,9 @@ class PrioritisedSampleStrategy(RowSampleStrategy):
         return chosen
 
     def _move(self, rows: IntArray, capacity: int) -> None:
-        old, laid = self._tree, self._laid
-        self._tree, self._laid = _tree_of(capacity), np.zeros(capacity, np.int64)
+        old, self._tree = self._tree, _tree_of(capacity)
         if len(rows):
             self._tree[np.arange(len(rows))] = old[rows]
-            self._laid[: len(rows)] = laid[rows]
 
 
 def _tree_of(capacity: int) -> SumSegmentTree:

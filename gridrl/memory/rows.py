@@ -77,10 +77,9 @@ class BaseStorage(MutableMapping[int, Array]):
         self.extra = len(value) - steps
         self._rows[start : start + len(value)] = value
 
-    def load(self, rows: IntArray, values: Array, extra: int | None) -> None:
-        """Writes `values` [N, *shape] into these rows [N], and takes `extra`."""
+    def load(self, rows: IntArray, values: Array) -> None:
+        """Writes `values` [N, *shape] into these rows [N]."""
         self._rows[rows] = values
-        self.extra = extra
 
     def gather(self, draw: Draw) -> Array:
         """Copies the rows of sequences, one after the other: [B * L, *shape]."""

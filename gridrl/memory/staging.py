@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gridrl.errors import BadValue, ColumnError, Problems, ShapeError
+from gridrl.errors import BadValue, CheckpointError, ColumnError, Problems, ShapeError
 from gridrl.memory.columns import TagColumn, VirtualColumn
 from gridrl.memory.rows import Array
 from gridrl.memory.storage import NextElementMapper
@@ -137,13 +137,61 @@ class Staging:
             self.table.add_sequence(self._next_identity, sequence)
         self._rows, self._terminated, self._truncated, self._valid, self._following = [], [], [], [], {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """The steps that wait, for a checkpoint: arrays and plain values; those in the table are not in it.
+
+        Raises:
+            ColumnError, ShapeError: what `flush` would raise of the steps that wait, but for what followed the last.
+        """
+        problems = Problems()
+        taken = {name: self._taken(name, problems) for name in self._names}
+        problems.raise_if_any(ColumnError)
+        following = {
+            name: {step: np.array(rows[name]) for step, rows in self._following.items() if name in rows}
+            for name in self._followed
+        }
+        return {
+            "num_envs": self.num_envs,
+            "next_identity": self._next_identity,
+            "staged": self.staged,
+            "flags": np.stack(self._flags()),
+            "rows": {name: self._joined(name, steps) for name, steps in taken.items() if steps},
+            "told": list(self._following),
+            "following": following,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` gave, in place of the steps that wait.
+
+        Raises:
+            CheckpointError: it is of other columns, other environments, or of longer blocks; then nothing has changed.
+        """
+        self.check_state(state_dict)
+        steps = int(state_dict["staged"])
+        columns = {name: np.asarray(rows) for name, rows in state_dict["rows"].items()}
+        self._rows = [{name: rows[step] for name, rows in columns.items()} for step in range(steps)]
+        self._terminated, self._truncated, self._valid = (list(flag) for flag in np.asarray(state_dict["flags"]))
+        followed = state_dict["following"].items()
+        self._following = {
+            step: {name: np.asarray(rows[step]) for name, rows in followed if step in rows}
+            for step in state_dict["told"]
+        }
+        self._next_identity = int(state_dict["next_identity"])
+
+    def check_state(self, state_dict: Mapping[str, Any]) -> None:
+        """Raises what `load_state_dict` would, and changes nothing."""
+        problems = Problems()
+        if state_dict["num_envs"] != self.num_envs:
+            problems.add(f"The checkpoint is of {state_dict['num_envs']} environments, here are {self.num_envs}.")
+        if state_dict["staged"] > self.steps:
+            problems.add(f"The checkpoint holds a block of {state_dict['staged']} steps, here it has {self.steps}.")
+        if state_dict["staged"] and state_dict["rows"].keys() != set(self._names):
+            problems.add(f"The checkpoint is of the columns {sorted(state_dict['rows'])}, here are {self._names}.")
+        problems.raise_if_any(CheckpointError)
+
     def _checked(self) -> tuple[tuple[Array, Array, Array], dict[str, Array]]:
         """Where episodes were terminated and truncated, and what is a step, [steps, N]; all columns, see `_block`."""
-        shape = (len(self._rows), self.num_envs)
-        flags = [np.concatenate(flag) for flag in (self._terminated, self._truncated, self._valid)]
-        if any(flag.size != shape[0] * shape[1] for flag in flags):
-            raise ShapeError(f"terminated, truncated, valid: [{self.num_envs}] is needed in each step.")
-        terminated, truncated, valid = (flag.reshape(shape) != 0 for flag in flags)
+        terminated, truncated, valid = self._flags()
         if (~valid[1:] & ~(terminated | truncated)[:-1]).any():
             raise BadValue("valid: only the first row after an episode's end can be a reset, and no step.")
         problems = Problems()
@@ -156,6 +204,17 @@ class Staging:
         problems.raise_if_any(ColumnError)
         return (terminated, truncated, valid), {name: self._block(name, steps) for name, steps in taken.items()}
 
+    def _flags(self) -> tuple[Array, Array, Array]:
+        """Where episodes were terminated and truncated, and what is a step, bool [steps, N]."""
+        shape = (len(self._rows), self.num_envs)
+        none = np.zeros(0, np.bool_)
+        kinds = (self._terminated, self._truncated, self._valid)
+        flags = [np.concatenate([none, *map(np.ravel, flag)]) for flag in kinds]
+        if any(flag.size != shape[0] * shape[1] for flag in flags):
+            raise ShapeError(f"terminated, truncated, valid: [{self.num_envs}] is needed in each step.")
+        terminated, truncated, valid = (flag.reshape(shape) != 0 for flag in flags)
+        return terminated, truncated, valid
+
     def _taken(self, name: str, problems: Problems) -> list[Array]:
         try:
             return [rows[name] for rows in self._rows]
@@ -165,17 +224,22 @@ class Staging:
 
     def _block(self, name: str, steps: list[Array]) -> Array:
         """A column [N, steps + 1, *shape]; where nothing is known of what followed the last step, its row is empty."""
-        joined = np.concatenate(steps)
-        if len(joined) != len(steps) * self.num_envs or len(steps[0]) != self.num_envs:
-            raise ShapeError(f"{name}: rows of {self.num_envs} environments are needed, not {np.shape(steps[0])}.")
+        joined = self._joined(name, steps)
         block = self._spaces.get(name)
-        shape = (self.num_envs, len(steps) + 1, *joined.shape[1:])
+        shape = (self.num_envs, len(steps) + 1, *joined.shape[2:])
         if block is None or (block.shape, block.dtype) != (shape, joined.dtype):
             block = self._spaces[name] = np.empty(shape, joined.dtype)
-        block[:, :-1] = joined.reshape(len(steps), self.num_envs, *joined.shape[1:]).swapaxes(0, 1)
+        block[:, :-1] = joined.swapaxes(0, 1)
         if name in self._followed:
             block[:, -1] = self._following[len(steps) - 1][name]
         return block
+
+    def _joined(self, name: str, steps: list[Array]) -> Array:
+        """A column [steps, N, *shape]."""
+        joined = np.concatenate(steps)
+        if len(joined) != len(steps) * self.num_envs or len(steps[0]) != self.num_envs:
+            raise ShapeError(f"{name}: rows of {self.num_envs} environments are needed, not {np.shape(steps[0])}.")
+        return joined.reshape(len(steps), self.num_envs, *joined.shape[1:])
 
     def _pieces(self, flags: tuple[Array, Array, Array], columns: Mapping[str, Array]) -> Iterator[dict[str, Any]]:
         """What each environment did, cut where an episode ended."""

@@ -69,6 +69,13 @@ class FifoStrategyBase(Strategy):
             for identity in state["identities"]:
                 self.episodes.add(identity, lengths[identity])
 
+    def snapshot(self) -> dict[str, Any]:
+        """What a checkpoint keeps; in a table, which knows its episodes, not these."""
+        found = super().snapshot()
+        if not self._alone:
+            found["state"] = {k: v for k, v in found["state"].items() if k not in ("identities", "sequence_lengths")}
+        return found
+
 
 class FifoSampleStrategy(FifoStrategyBase, RowSampleStrategy):
     """Goes through the episodes from the oldest to the newest, and begins again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class ArrayMemoryTable:
         length_key: the column that says how many steps an episode has.
         adaptors: what a sample goes through before it is handed out.
         device: where its tensors are.
+        lock: held by whoever reads or changes it, for more than one call at a time.
 
     >>> from gridrl.memory.strategies import FifoEjectionStrategy, UniformSampleStrategy
     >>> table = ArrayMemoryTable(
@@ -92,19 +93,19 @@ class ArrayMemoryTable:
         self.episodes = Episodes(limit=maxlen)
         self.storages = make_storages(self.columns, self.episodes, None if directory is None else Path(directory))
         self._stored = snapshot.stored(self)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._full = False
         sampler.attach(self.episodes)
         ejector.attach(self.episodes)
 
     def size(self) -> int:
         """Steps that are held."""
-        with self._lock:
+        with self.lock:
             return self.episodes.size
 
     def full(self) -> bool:
         """Whether episodes have had to leave to make room; `size()` need not be `maxlen`, as they leave whole."""
-        with self._lock:
+        with self.lock:
             return self._full
 
     def resize(self, new_size: int) -> None:
@@ -115,14 +116,14 @@ class ArrayMemoryTable:
         """
         if new_size < 1:
             raise BadValue(f"new_size: at least 1 step is needed, not {new_size}.")
-        with self._lock:
+        with self.lock:
             self.maxlen = self.episodes.limit = new_size
             self._full = False
             self._make_room(0)
 
     def clear(self) -> None:
         """Takes out every episode, and lets the strategies forget them."""
-        with self._lock:
+        with self.lock:
             self.sampler.clear()
             self.ejector.clear()
             self.episodes.clear()
@@ -144,7 +145,7 @@ class ArrayMemoryTable:
             ShapeError: it is longer than the whole table. Cut it into pieces of at most `maxlen` steps, each with an
                 identity of its own, or make the table larger.
         """
-        with self._lock:
+        with self.lock:
             rows = self._checked(sequence, {name: storage.extra for name, storage in self._stored.items()})
             steps = len(rows[self.length_key])
             self.episodes.check(identity, steps)
@@ -170,7 +171,7 @@ class ArrayMemoryTable:
         """
         if count < 1 or sequence_length < 1:
             raise BadValue(f"count and sequence_length: at least 1 is needed, not {count} and {sequence_length}.")
-        with self._lock:
+        with self.lock:
             rows = self.sampler.rows(count, sequence_length + self._reach, rng)
             draw = Draw(rows, sequence_length)
             found = {name: storage.gather(draw) for name, storage in self.storages.items()}
@@ -189,7 +190,7 @@ class ArrayMemoryTable:
         update = getattr(self.sampler, "update_priorities", None)
         if update is None:
             raise BadValue(f"A {type(self.sampler).__name__} has no priorities: PrioritisedSampleStrategy has.")
-        with self._lock:
+        with self.lock:
             update(_on_cpu(index), _on_cpu(priority))
 
     def store(self, path: str | Path, version: TableSerializationVersion = TableSerializationVersion.LATEST) -> bool:
@@ -198,7 +199,7 @@ class ArrayMemoryTable:
         Raises:
             BadValue: the version cannot be written.
         """
-        with self._lock:
+        with self.lock:
             packed = {name: storage.packed() for name, storage in self._stored.items()}
             archive.write(Path(path), self._configuration(), packed, version)
         return True
@@ -209,7 +210,7 @@ class ArrayMemoryTable:
         Raises:
             CheckpointError: there is no such file, or it is no archive of a table like this one.
         """
-        with self._lock:
+        with self.lock:
             contents = archive.read(Path(path), override_version)
             archive.compare(contents.configuration, self._configuration())
             sequences = list(self._from_archive(contents))
@@ -230,8 +231,8 @@ class ArrayMemoryTable:
 
         Priorities come back as well, other than from an archive (`store`), which is for other tables and programs.
         """
-        with self._lock:
-            return {**snapshot.take(self), "full": self._full}
+        with self.lock:
+            return snapshot.take(self)
 
     def load_state_dict(
         self,
@@ -243,14 +244,20 @@ class ArrayMemoryTable:
         """Takes up what `state_dict` gave, in place of all that is held; nothing without `load_hparams`.
 
         Raises:
-            CheckpointError: it is of a table with other columns, or of a larger one; then nothing has changed.
+            CheckpointError: it is of a table with other columns or strategies, or of a larger one; then nothing has
+                changed.
         """
         if load_hparams:
-            with self._lock:
+            with self.lock:
                 snapshot.check(self, state_dict)
-                self.clear()
-                snapshot.put_back(self, state_dict)
-                self._full = state_dict["full"]
+                self.take_up(state_dict)
+
+    def take_up(self, outline: Mapping[str, Any], fill: Callable[[], None] | None = None) -> None:
+        """Takes up what `snapshot.take` or `snapshot.outline` gave and `snapshot.check` has passed; see there."""
+        with self.lock:
+            self.clear()
+            snapshot.put_back(self, outline, fill)
+            self._full = outline["full"]
 
     def _configuration(self) -> dict[str, Any]:
         """What an archive says of the table beside the rows."""
