@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gridrl.algos import ALGOS
     from gridrl.algos.loading import load
     from gridrl.algos.ppo import ppo
+    from gridrl.algos.trpo import trpo
     from gridrl.algos.vpg import vpg
     from gridrl.build import Builder
     from gridrl.errors import ExperimentFailed, GridRLError
@@ -40,6 +41,7 @@ _PUBLIC = {
     "plot": "gridrl.results.figure",
     "ppo": "gridrl.algos.ppo",
     "setup_logger_kwargs": "gridrl.log.logger",
+    "trpo": "gridrl.algos.trpo",
     "vpg": "gridrl.algos.vpg",
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "plot",
     "ppo",
     "setup_logger_kwargs",
+    "trpo",
     "vpg",
 ]
 

@@ -4,4 +4,12 @@ from __future__ import annotations
 
 from gridrl.build import NamedTable
 
-ALGOS = NamedTable("algorithm", {"ppo": "gridrl.algos.ppo:ppo", "vpg": "gridrl.algos.vpg:vpg"}, "gridrl.algos")
+ALGOS = NamedTable(
+    "algorithm",
+    {
+        "ppo": "gridrl.algos.ppo:ppo",
+        "trpo": "gridrl.algos.trpo:trpo",
+        "vpg": "gridrl.algos.vpg:vpg",
+    },
+    "gridrl.algos",
+)

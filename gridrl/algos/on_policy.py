@@ -44,7 +44,6 @@ class OnPolicySettings:
     steps_per_epoch: int
     epochs: int
     gamma: float
-    pi_lr: float
     vf_lr: float
     lam: float
     max_ep_len: int | None
@@ -56,11 +55,12 @@ class OnPolicySettings:
     normalize_reward: bool
     device: str
     exact_resume: bool
+    pi_lr: float = 0.0  # of policies that Adam moves
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> OnPolicySettings:
         """Picks them out of an algorithm's arguments."""
-        return cls(**{field.name: arguments[field.name] for field in fields(cls)})
+        return cls(**{field.name: arguments[field.name] for field in fields(cls) if field.name in arguments})
 
 
 class Updates(Protocol):

@@ -27,8 +27,26 @@ _SB3_PPO: Preset = {
     "ac_kwargs:log_std": 0.0,
 }
 
+# sb3-contrib 2.x, TRPO with MlpPolicy.
+_SB3_TRPO: Preset = {
+    "steps_per_epoch": 2048,
+    "minibatch_size": 128,
+    "train_v_iters": 10,
+    "gamma": 0.99,
+    "lam": 0.95,
+    "delta": 0.01,
+    "vf_lr": 1e-3,
+    "cg_iters": 15,
+    "damping_coeff": 0.1,
+    "backtrack_iters": 10,
+    "backtrack_coeff": 0.8,
+    "ac_kwargs:init": "orthogonal",
+    "ac_kwargs:log_std": 0.0,
+}
+
 PRESETS: Mapping[str, Mapping[str, Preset]] = {
     "ppo": {"spinningup": {}, "sb3": _SB3_PPO},
+    "trpo": {"spinningup": {}, "sb3": _SB3_TRPO},
     "vpg": {"spinningup": {}},
 }
 
@@ -60,7 +78,7 @@ def preset(algorithm: str, name: str) -> dict[str, Any]:
     """
     known = presets_of(algorithm)
     if not known:
-        raise BadValue(f"preset {name!r}: {algorithm} has no presets; {' and '.join(PRESETS)} have.")
+        raise BadValue(f"preset {name!r}: {algorithm} has no presets; {', '.join(PRESETS)} have.")
     if name not in known:
         raise BadValue(f"preset {name!r}: {algorithm} has {', '.join(known)}.{did_you_mean(name, known)}")
     return known[name]

@@ -32,6 +32,11 @@ _RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "minibatch_size": _WHOLE,
     "ent_coef": ("a number", lambda x: math.isfinite(x)),
     "max_grad_norm": _POSITIVE,
+    "delta": _POSITIVE,
+    "damping_coeff": _NOT_NEGATIVE,
+    "cg_iters": _WHOLE,
+    "backtrack_iters": _WHOLE,
+    "backtrack_coeff": ("a number above 0 and below 1", lambda x: 0.0 < x < 1.0),
 }
 _MAY_BE_NONE = ("max_ep_len", "target_kl", "minibatch_size", "max_grad_norm")
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gridrl.nn.acting import plain_parts
 from gridrl.nn.flat import FlatParameters
 from gridrl.nn.mlp import PlainLayer, forward
-from gridrl.nn.policies import Head
+from gridrl.nn.policies import Distribution, Head
 from gridrl.nn.twin import TwinMLP, twin_of
 
 
@@ -18,6 +18,10 @@ class Evaluation(Protocol):
 
     def policy(self, obs: Tensor, action: Tensor, with_entropy: bool) -> tuple[Tensor, Tensor | None]:
         """Log-probabilities [B] of actions and, if asked for, the mean entropy, a scalar."""
+        ...
+
+    def distribution(self, obs: Tensor) -> Any:
+        """What the policy gives for the observations: a distribution over rows [B]."""
         ...
 
     def value(self, obs: Tensor) -> Tensor:
@@ -43,6 +47,10 @@ class PlainEvaluation:
     def policy(self, obs: Tensor, action: Tensor, with_entropy: bool) -> tuple[Tensor, Tensor | None]:
         """See `Evaluation`."""
         return self._look(forward(self._policy, obs), action, with_entropy)
+
+    def distribution(self, obs: Tensor) -> Distribution:
+        """See `Evaluation`."""
+        return Distribution(self._head, forward(self._policy, obs))
 
     def value(self, obs: Tensor) -> Tensor:
         """See `Evaluation`."""
@@ -71,6 +79,10 @@ class ModuleEvaluation:
         """See `Evaluation`."""
         distribution, logp = self._net.pi(self._shaped(obs), action)
         return logp, distribution.entropy().mean() if with_entropy else None
+
+    def distribution(self, obs: Tensor) -> Any:
+        """See `Evaluation`."""
+        return self._net.pi(self._shaped(obs))[0]
 
     def value(self, obs: Tensor) -> Tensor:
         """See `Evaluation`."""

@@ -59,6 +59,25 @@ def clipped_surrogate(
     return -weighted_mean(torch.clamp(gained, max=adv + clip_ratio * adv.abs()), weight)
 
 
+def surrogate(logp: Tensor, logp_old: Tensor, adv: Tensor, weight: Tensor | None = None) -> Tensor:
+    """The loss `-mean(r A)` with `r = exp(logp - logp_old)` that a trust region is for, to be minimised.
+
+    Schulman et al. 2015, equation 14, https://arxiv.org/abs/1502.05477. At the old policy its gradient is that of
+    `policy_gradient`.
+
+    Args:
+        logp: log-probability of the taken action under the policy that learns, [B].
+        logp_old: the same under the policy that acted, [B], without gradient.
+        adv: advantage, [B].
+        weight: [B], or None for equal weights.
+
+    Raises:
+        ShapeError: if the shapes differ.
+    """
+    same_shape("logp, logp_old, adv", logp, logp_old, adv)
+    return -weighted_mean(torch.exp(logp - logp_old) * adv, weight)
+
+
 def policy_gradient(logp: Tensor, adv: Tensor, weight: Tensor | None = None) -> Tensor:
     """The loss `-mean(logp A)` whose gradient is the policy gradient (Sutton et al. 2000, theorem 1).
 

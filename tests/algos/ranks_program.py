@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from gridrl.algos.assembly import make_networks
 from gridrl.algos.ppo import PolicyAndValueLoss, PolicyLoss
+from gridrl.algos.trpo import TrustRegionStep
 from gridrl.errors import CheckpointError
 from gridrl.nn.actor_critic import MLPActorCritic
+from gridrl.nn.natural_gradient import NaturalGradient
 from gridrl.train.loss import LossCallback
 from gridrl.train.losses import ValueLoss
 from gridrl.train.trainer import Trainer
@@ -83,8 +85,17 @@ def steps() -> dict[str, Any]:
         found[way] = networks.flat.param.tolist()
         assert policy.loss_value is not None
         found[way + " norms"] = [policy.grad_norm, value.grad_norm]
-    found |= steps_of_a_torch_optimiser(mine)
-    return found
+    return found | steps_in_a_trust_region(mine) | steps_of_a_torch_optimiser(mine)
+
+
+def steps_in_a_trust_region(mine: dict[str, Tensor]) -> dict[str, Any]:
+    """Two steps along the natural gradient, whose lengths all ranks must agree on."""
+    box = spaces.Box(-1.0, 1.0, (3,))
+    networks = make_networks(MLPActorCritic, {"hidden_sizes": (16,)}, box, spaces.Box(-1.0, 1.0, (2,)), seed=proc_id())
+    optimizer = NaturalGradient(networks.flat.segments[0], delta=0.1)
+    step = TrustRegionStep(networks, 0.01, 10, 0.8, name="policy", optimizer=optimizer, data_group="policy")
+    Trainer([step], [{"policy": mine, "batch_size": 1}] * 2).train()
+    return {"region": networks.flat.param.tolist(), "region norms": [step.grad_norm, step.kl], "way": step.shortened}
 
 
 class Regression(LossCallback):

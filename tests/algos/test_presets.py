@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from gridrl.algos.ppo import ppo
 from gridrl.algos.presets import PRESETS, preset, presets_of
 from gridrl.errors import BadValue
 from gridrl.nn.actor_critic import MLPActorCritic
@@ -32,16 +31,16 @@ def test_the_published_defaults_of_stable_baselines3() -> None:
     assert preset("ppo", "sb3")["gamma"] == 0.99
 
 
-def test_a_preset_trains(short: Short) -> None:
-    values = {key: value for key, value in preset("ppo", "sb3").items() if ":" not in key}
-    networks = {key.partition(":")[2]: value for key, value in preset("ppo", "sb3").items() if ":" in key}
-    short(**{**values, "steps_per_epoch": 128}, ac_kwargs=networks)
-    assert ppo.__name__ == "ppo"
+@pytest.mark.parametrize("algorithm", ["ppo", "trpo"])
+def test_a_preset_trains(short: Short, algorithm: str) -> None:
+    values = {key: value for key, value in preset(algorithm, "sb3").items() if ":" not in key}
+    networks = {key.partition(":")[2]: value for key, value in preset(algorithm, "sb3").items() if ":" in key}
+    short(algorithm=algorithm, **{**values, "steps_per_epoch": 128}, ac_kwargs=networks)
 
 
 def test_unknown_presets_are_told_with_the_nearest() -> None:
     with pytest.raises(BadValue, match=r"preset 'sb': ppo has spinningup, sb3\. Did you mean 'sb3'\?"):
         preset("ppo", "sb")
-    with pytest.raises(BadValue, match=r"preset 'sb3': my_module:train has no presets; ppo and vpg have\."):
+    with pytest.raises(BadValue, match=r"preset 'sb3': my_module:train has no presets; ppo, trpo, vpg have\."):
         preset("my_module:train", "sb3")
     assert presets_of("other.module:ppo") == {}

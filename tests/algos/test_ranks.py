@@ -65,6 +65,14 @@ def test_two_ranks_with_half_the_batch_take_the_step_of_one_with_all_of_it(found
         assert found[0][way + " norms"] == pytest.approx(alone[way + " norms"], rel=1e-4)
 
 
+def test_two_ranks_find_the_natural_gradient_of_one(found: list[dict[str, Any]]) -> None:
+    alone = steps()
+    assert found[0]["region"] == found[1]["region"]
+    assert (found[0]["way"], found[1]["way"]) == (alone["way"], alone["way"])
+    assert np.abs(np.subtract(alone["region"], found[0]["region"])).max() < 1e-5
+    assert found[0]["region norms"] == pytest.approx(alone["region norms"], rel=1e-4)
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_ranks_write_one_row_for_all_and_go_on_from_their_checkpoint(two_ranks: Path, name: str) -> None:
     assert rows(two_ranks / f"{name} continued") == rows(two_ranks / f"{name} undisturbed")

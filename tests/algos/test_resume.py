@@ -20,6 +20,7 @@ from gridrl.log.current import CurrentRun, current_run
 from gridrl.log.progress import read_progress
 from tests.algos.short_runs import Separate, Short, rows
 
+ROOT = Path(__file__).parent.parent.parent
 RUNS: dict[str, dict[str, Any]] = {
     "CartPole, full batch": {},
     "CartPole, vector, minibatches": {"num_envs": 4, "minibatch_size": 32, "steps_per_epoch": 240},
@@ -32,6 +33,8 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "Pendulum, several": {"env": "Pendulum-v1", "num_envs": 2, "max_grad_norm": 0.5},
     "vpg": {"algorithm": "vpg", "num_envs": 2},
+    "trpo": {"algorithm": "trpo", "num_envs": 2, "minibatch_size": 50},
+    "trpo, own networks": {"algorithm": "trpo", "actor_critic": Separate, "ac_kwargs": {}},
     "own networks": {"actor_critic": Separate, "ac_kwargs": {}},
     "Dict observations": {"env": "gridrl.envs.toy:GridrlSignpost-v0"},
 }
@@ -114,17 +117,17 @@ def test_a_run_that_is_asked_to_stop_saves_itself_after_its_epoch(
 
 PROGRAM = """
 import sys
-from gridrl import ppo
-from gridrl.envs.making import env_fn
+from pathlib import Path
+from tests.algos.short_runs import train
 
-ppo(env_fn("CartPole-v1"), epochs=int(sys.argv[2]), steps_per_epoch=200, train_pi_iters=4, train_v_iters=4, save_freq=3,
-    ac_kwargs={"hidden_sizes": [8, 8]}, logger_kwargs={"output_dir": sys.argv[1], "quiet": True})
+train(Path(sys.argv[1]), sys.argv[2], epochs=100_000, save_freq=3)
 """
 
 
-def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path: Path, short: Short) -> None:
+@pytest.mark.parametrize("algorithm", ["ppo", "trpo"])
+def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path: Path, short: Short, algorithm: str) -> None:
     directory = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(directory), "100000"])
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(directory), algorithm], cwd=ROOT)
     try:
         deadline = time.monotonic() + 100
         # killed between two checkpoints (after epochs 1, 4, 7, ...), with rows behind the last one
@@ -138,8 +141,8 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path: Path, short: Short) 
         process.kill()
         process.wait(timeout=60)
     written = len(rows(directory)) - 1
-    short("killed", epochs=written + 2, save_freq=3)
-    undisturbed = short("undisturbed", epochs=written + 2, save_freq=3)
+    short("killed", algorithm, epochs=written + 2, save_freq=3)
+    undisturbed = short("undisturbed", algorithm, epochs=written + 2, save_freq=3)
     assert rows(directory) == rows(undisturbed)
     cut = directory / "progress.cut.txt"
     if (written - 1) % 3:  # rows stood behind the checkpoint

@@ -1,4 +1,4 @@
-"""Whole runs of both algorithms: their rows, that a seed is all they depend on, and that they learn."""
+"""Whole runs of the on-policy algorithms: their rows, that a seed is all they depend on, and that they learn."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import nn
 
 from gridrl.algos import assembly
 from gridrl.algos.ppo import ppo
+from gridrl.algos.trpo import trpo
 from gridrl.algos.vpg import vpg
 from gridrl.envs.making import env_fn
 from gridrl.errors import BadValue
@@ -30,7 +31,9 @@ ON_POLICY = [
 ]
 
 
-@pytest.mark.parametrize(("algorithm", "more"), [("vpg", []), ("ppo", ["ClipFrac", "StopIter"])])
+@pytest.mark.parametrize(
+    ("algorithm", "more"), [("vpg", []), ("ppo", ["ClipFrac", "StopIter"]), ("trpo", ["BacktrackIters"])]
+)
 def test_a_row_has_the_documented_columns_and_epochs_count_from_0(
     short: Short, algorithm: str, more: list[str]
 ) -> None:
@@ -57,8 +60,9 @@ def test_an_epoch_without_a_finished_episode_leaves_its_cells_empty(short: Short
         {"num_envs": 3, "minibatch_size": 32},
         {"env": "Pendulum-v1", "normalize_obs": True, "normalize_reward": True, "ent_coef": 0.01, "max_grad_norm": 0.5},
         {"algorithm": "vpg", "num_envs": 2, "lr_schedule": "linear"},
+        {"algorithm": "trpo", "env": "Pendulum-v1", "num_envs": 2, "minibatch_size": 50, "ent_coef": 0.01},
     ],
-    ids=["full batch", "vector", "normalised", "vpg"],
+    ids=["full batch", "vector", "normalised", "vpg", "trpo"],
 )
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(short: Short, kwargs: dict[str, Any]) -> None:
     first, second, other = short("first", **kwargs), short("second", **kwargs), short("other", seed=1, **kwargs)
@@ -247,7 +251,7 @@ def test_all_bad_values_are_told_at_once(short: Short) -> None:
         short(epochs=-1, gamma=2, lam=-0.1)
 
 
-@pytest.mark.parametrize("function", [ppo, vpg])
+@pytest.mark.parametrize("function", [ppo, trpo, vpg])
 def test_every_parameter_has_a_type_and_a_meaning_that_help_can_show(function: Any) -> None:
     from_source = read_signature(f"{function.__module__}:{function.__name__}")
     assert from_source.grows == {"epochs"}

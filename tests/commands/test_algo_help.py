@@ -31,7 +31,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_wide")
-@pytest.mark.parametrize("name", ["ppo", "vpg"])
+@pytest.mark.parametrize("name", ["ppo", "trpo", "vpg"])
 def test_every_parameter_has_a_row_with_type_default_and_meaning(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = page(capsys, name, "--help")
     for parameter in read_signature(ALGOS[name]).params:
