@@ -83,4 +83,12 @@ GATES = (
         },
         preset="sb3",
     ),
+    Gate(
+        "TRPO on CartPole-v1",
+        "trpo",
+        "CartPole-v1",
+        seeds=3,
+        gate=475.0,
+        hyperparameters={"steps_per_epoch": 4000, "epochs": 25},
+    ),
 )

@@ -29,6 +29,7 @@ def test_the_page_holds_what_they_write() -> None:
         "## A report",
         "## Drawing results",
         "## Replay memory",
+        "## TRPO's Fisher-vector product",
     ]
 
 
@@ -96,3 +97,12 @@ def test_a_gate_that_does_not_exist_is_told_with_its_neighbour(monkeypatch: pyte
     assert [gate.name for gate in learning.chosen(["ppo-pendulum"])] == ["ppo-pendulum"]
     with pytest.raises(SystemExit, match=r"^ppo-cartpol: no such gate; .* Did you mean 'ppo-cartpole'\?$"):
         learning.chosen(["ppo-cartpol"])
+
+
+def test_both_sides_of_the_fisher_information_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(PAGES.__file__).parent))
+    benchmark = load_file(Path(PAGES.__file__).with_name("trpo.py"))
+    monkeypatch.setattr(benchmark, "ROWS", 50)
+    found = [benchmark.measure(policy, rounds=1) for policy in benchmark.policies()]
+    assert [line.name for line in found] == ["softmax policy", "Gaussian policy", "a user's module"]
+    assert str(benchmark.Line("x", 3.0, 1.5)) == "| x | 3.0 | 1.5 | 2.0 | 1.7 |"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 import gridrl
+from gridrl.algos import ALGOS
 from gridrl.results.reader import find_runs
+from gridrl.signature import read_signature
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -21,10 +24,12 @@ PAGES = [
     ROOT / "data" / "README.md",
     ROOT / "examples" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "algorithms").glob("*.md")),
 ]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELL_BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+ALGORITHM_COMMAND = re.compile(rf"python -m gridrl\.run ({'|'.join(ALGOS)}) ")
 HOME = re.compile(r"`(gridrl(?:\.\w+)+)`")
 
 
@@ -90,6 +95,17 @@ def test_every_page_stands_in_the_index() -> None:
     assert missing == []
 
 
+def test_every_algorithm_has_a_page_that_tells_all_its_options() -> None:
+    """What many have in common stands in the index of the algorithms."""
+    pages = ROOT / "docs" / "algorithms"
+    index = (pages / "index.md").read_text()
+    for name in ALGOS:
+        page = (pages / f"{name}.md").read_text()
+        assert f"]({name}.md)" in index
+        told = {word for text in (page, index) for word in re.findall(r"`(\w+)`", text)}
+        assert [one.name for one in read_signature(ALGOS[name]).params if one.name not in told] == [], name
+
+
 def test_the_grid_that_comes_along_is_finished_and_can_be_drawn(tmp_path: Path) -> None:
     found = find_runs([ROOT / "data" / "example"])
     assert [(run.name, run.seed, run.state, run.num_rows) for run in found.runs] == [
@@ -102,13 +118,13 @@ def test_the_grid_that_comes_along_is_finished_and_can_be_drawn(tmp_path: Path) 
 
 def commands() -> list[str]:
     lines = [line for page in PAGES for block in SHELL_BLOCK.findall(page.read_text()) for line in block.splitlines()]
-    return sorted({line.partition("  #")[0].strip() for line in lines if line.startswith("python -m gridrl.run ppo")})
+    return sorted({line.partition("  #")[0].strip() for line in lines if ALGORITHM_COMMAND.match(line)})
 
 
 @pytest.mark.parametrize("command", commands())
 def test_documented_grids_parse(command: str, tmp_path: Path) -> None:
-    """Every `ppo` command of the documents is understood (a dry run starts nothing)."""
-    words = command.split()[3:]
+    """Every command of the documents that starts an algorithm is understood (a dry run starts nothing)."""
+    words = shlex.split(command)[3:]
     extra = [] if "--help" in words else ["--dry_run"]
     ended = subprocess.run(
         [sys.executable, "-m", "gridrl.run", *words, *extra],

@@ -177,15 +177,16 @@ class TrustRegionStep(LossCallback):
     @Callback.takes_from("loss")
     def backward(self, obs: Tensor, action: Tensor, logp: Tensor, adv: Tensor) -> None:
         """Takes one step on a whole rollout."""
-        super().backward(obs, action, logp, adv)
         around = Neighbourhood(lambda: self.networks.distribution(obs))
-        step = self._natural.find_step(self._fisher_product(around, len(obs)))
         param = self._natural.segment.param
         before = param.clone()
+        self._natural.fisher = self._fisher_product(around, len(obs))
+        super().backward(obs, action, logp, adv)
+        self._natural.fisher = None  # lets go of its graph
         loss_before = self._loss_over_ranks(len(obs))
 
         def is_good(share: float) -> bool:
-            torch.sub(before, step, alpha=share, out=param)
+            torch.sub(before, self._natural.found, alpha=share, out=param)
             self.kl, loss = self._look(around, obs, action, logp, adv)
             return self.kl <= self._natural.delta and loss <= loss_before
 
@@ -196,10 +197,6 @@ class TrustRegionStep(LossCallback):
         if share == 0.0:
             param.copy_(before)
             self.kl = 0.0
-
-    def apply_gradient(self) -> None:
-        """Notes the gradient's length; the step is not along it."""
-        self.grad_norm = self._clip_segment(self._natural.segment)
 
     def _fisher_product(self, around: Neighbourhood, rows: int) -> Product:
         """The Fisher information over all ranks' rows, one message for each product."""

@@ -13,7 +13,7 @@ from torch import distributions, nn
 
 from gridrl.algos.assembly import make_networks
 from gridrl.algos.trpo import TrustRegionStep
-from gridrl.errors import BadValue
+from gridrl.errors import BadValue, NotFinite
 from gridrl.log.progress import read_progress
 from gridrl.nn.actor_critic import MLPActorCritic
 from gridrl.nn.natural_gradient import NaturalGradient
@@ -103,6 +103,11 @@ def test_where_no_length_is_good_or_nothing_is_to_gain_the_policy_stays() -> Non
     before, step, networks = one_step(adv=0.0)
     assert torch.equal(networks.flat.param, before)
     assert step.grad_norm == 0.0
+
+
+def test_advantages_that_are_no_numbers_end_the_training_and_leave_the_policy() -> None:
+    with pytest.raises(NotFinite, match="loss 'policy' is nan and its gradient's length nan at its update 1"):
+        one_step(adv=np.nan)
 
 
 def test_damping_makes_steps_smaller() -> None:
