@@ -146,7 +146,7 @@ class LinearDecay(LinearSchedule):
 _DAMPING = {"triangular": 1.0, "triangular2": 0.5}
 
 
-@dataclass
+@dataclass(init=False)
 class CyclicSchedule(Schedule):
     """A triangle wave between `initial` and `final` (Smith 2017, section 3, https://arxiv.org/abs/1506.01186).
 
@@ -222,7 +222,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         return _between(self.initial, self.final, _cosine(max(step, 0) % self.steps / self.steps))
 
 
-@dataclass
+@dataclass(init=False)
 class BPStepScheduler(Schedule):
     """A straight line from `value_min` at one update to `value_max` at another, level outside.
 

@@ -51,7 +51,9 @@ except SystemExit as end:
         "assert len(g.variants()) == 4\n"
         "g.print()\n",
         "import gridrl.log.logger, gridrl.launch.worker, gridrl.launch.scheduler\n"
-        "import gridrl.results.reader, gridrl.results.figure, gridrl.commands.plot",
+        "import gridrl.results.reader, gridrl.results.figure, gridrl.commands.plot\n"
+        "import gridrl.schedules, gridrl.typing, gridrl.ops.returns, gridrl.utils.crud_storage, gridrl.utils.timing\n"
+        "import gridrl.utils.deprecated, gridrl.utils.maths, gridrl.utils.threading, gridrl.utils.torch_mpi",
         RUN_MAIN.format(argv=["gridrl.run", "--help"]),
         RUN_MAIN.format(argv=["gridrl.run", "ppo", "--help"]),
         RUN_MAIN.format(argv=["gridrl.run", "plot", "--help"]),

@@ -99,8 +99,8 @@ def ensemble_mlp(
 ) -> nn.Sequential:
     """`num_members` multi-layer perceptrons as one: [B, inputs] or [K, B, inputs] -> [K, B, outputs].
 
-    `gridrl.nn.initialization.initialize` draws their parameters, those of the first member first: the numbers are the
-    ones that as many `mlp`s get one after the other.
+    Its parameters are not drawn yet: `gridrl.nn.initialization.initialize` does that, for the first member first. The
+    numbers are the ones that as many `mlp`s get one after the other.
 
     Args:
         num_members: K, how many there are.
