@@ -170,8 +170,11 @@ def separate_modules_for_weight_decay(
         raise BadValue(f"{', '.join(sorted(kind.__name__ for kind in both))}: with decay and without; choose one.")
     modules = dict(network.named_modules())
     excluded = set(layers_to_exclude or ())
-    for layer in sorted(excluded - set(modules)):
-        raise BadValue(f"the network has no layer {layer!r} to exclude.{did_you_mean(layer, list(modules))}")
+    unknown = [
+        f"no layer {layer!r} to exclude.{did_you_mean(layer, modules)}" for layer in sorted(excluded - set(modules))
+    ]
+    if unknown:
+        raise BadValue(f"the network has {' '.join(unknown)}")
     decay: set[str] = set()
     no_decay: set[str] = set()
     for name, _ in network.named_parameters():
