@@ -222,7 +222,7 @@ class GenericAgentProxy(BatchAgent):
         if not isinstance(found, Tensor) or found.ndim == 0 or len(found) != count:
             what = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise BadValue(f"the policy gave {what} for {key!r}: a tensor [{count}, ...] is needed, a row an agent.")
-        rows: Array = found.cpu().numpy()
+        rows = np.array(found.detach().cpu().numpy())  # what a policy gives may share memory with its parameters
         return rows if self._spaces is None or key != "actions" else _shaped(key, rows, self._spaces.actions)
 
 

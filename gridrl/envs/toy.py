@@ -18,7 +18,7 @@ class ToyWorld(gym.Env[Any, Any]):
     """What the tiny worlds share: a state that can be taken and put back, and nothing to see.
 
     Attributes:
-        best_return: the expected undiscounted return of an episode under the best policy.
+        best_return: the expected undiscounted return of an episode under the best policy; NaN where it is not known.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]
@@ -160,10 +160,45 @@ class Target(ToyWorld):
         return np.array([self.target], np.float32)
 
 
+class HitTheMiddle(ToyWorld):
+    """A ball between two walls is to be pushed to the middle and kept there; each step costs its squared distance.
+
+    The observation is the place, -10 to 10, and the velocity; the action is added to the velocity, and the walls throw
+    the ball back. An episode is cut off after 30 steps. Doing nothing costs about 1000.
+    """
+
+    best_return = float("nan")
+    _changing = ("place", "velocity", "steps")
+
+    def __init__(self) -> None:
+        most = np.array([10.0, 31.0], np.float32)
+        self.observation_space = spaces.Box(-most, most)
+        self.action_space = spaces.Box(-1.0, 1.0, (1,))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.place = float(self.np_random.uniform(-10.0, 10.0))
+        self.velocity = float(self.np_random.uniform(-0.25, 0.25))
+        self.steps = 0
+        return self._look(), {}
+
+    def step(self, action: Any) -> Step:
+        self.velocity += float(action[0])
+        self.place += self.velocity
+        if abs(self.place) > 10.0:
+            self.place, self.velocity = float(np.clip(self.place, -10.0, 10.0)), -self.velocity
+        self.steps += 1
+        return self._look(), -(self.place**2), False, self.steps == 30, {}
+
+    def _look(self) -> Any:
+        return np.array([self.place, self.velocity], np.float32)
+
+
 for _name, _world, _limit in (
     ("GridrlBandit-v0", Bandit, None),
     ("GridrlChain-v0", Chain, 50),
     ("GridrlEndless-v0", Endless, 25),
+    ("GridrlHitTheMiddle-v0", HitTheMiddle, None),
     ("GridrlSignpost-v0", Signpost, None),
     ("GridrlTarget-v0", Target, None),
 ):

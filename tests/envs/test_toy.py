@@ -11,13 +11,14 @@ from gymnasium.utils.env_checker import check_env
 from gridrl.envs.making import env_fn
 
 NAMES = ["GridrlBandit-v0", "GridrlChain-v0", "GridrlEndless-v0", "GridrlSignpost-v0", "GridrlTarget-v0"]
+MIDDLE = "GridrlHitTheMiddle-v0"
 
 
 def toy(name: str, **kwargs: Any) -> gym.Env[Any, Any]:
     return env_fn(f"gridrl.envs.toy:{name}", **kwargs)()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, MIDDLE])
 def test_toy_worlds_keep_gymnasiums_rules(name: str) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not within the range|.*render")
@@ -67,3 +68,23 @@ def test_chance_gets_a_third_of_the_signs() -> None:
     rng = np.random.default_rng(0)
     returns = [episode(env, lambda obs: int(rng.integers(3)), seed)[0] for seed in range(300)]
     assert np.mean(returns) == pytest.approx(8 / 3, abs=0.25)
+
+
+def test_the_ball_costs_its_distance_and_is_thrown_back_by_the_walls() -> None:
+    env = toy(MIDDLE).unwrapped
+    env.reset(seed=0)
+    env.place, env.velocity = 8.0, 1.0
+    steps = [env.step(np.array([push], np.float32)) for push in (0.5, 0.0, -0.5)]
+    assert [obs.tolist() for obs, *_ in steps] == [[9.5, 1.5], [10.0, -1.5], [8.0, -2.0]]
+    assert [reward for _, reward, *_ in steps] == [-90.25, -100.0, -64.0]
+
+
+def test_the_middle_costs_about_1000_where_nothing_is_done_and_much_less_where_the_ball_is_held() -> None:
+    def returns(act: Any) -> list[float]:
+        found = [episode(toy(MIDDLE), act, seed) for seed in range(50)]
+        assert {steps for _, steps in found} == {30}
+        return [total for total, _ in found]
+
+    assert np.mean(returns(lambda obs: np.zeros(1))) == pytest.approx(-1000.0, abs=300.0)
+    held = returns(lambda obs: np.clip([-0.3 * obs[0] - 0.9 * obs[1]], -1.0, 1.0))
+    assert np.mean(held) > -300.0
