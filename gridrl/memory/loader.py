@@ -49,16 +49,21 @@ class MemoryLoader:
         """Whether the table holds as many steps as a batch has."""
         return self.table.size() >= self.size
 
+    def shortage(self) -> str:
+        """What is missing, for people; empty where the loader is ready."""
+        held = self.table.size()
+        return "" if held >= self.size else f"The table holds {held} steps, a batch takes {self.size}"
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Batches without end.
 
         Raises:
             NotEnoughData: the table is not ready.
         """
-        if not self.is_ready():
+        shortage = self.shortage()
+        if shortage:
             raise NotEnoughData(
-                f"The table holds {self.table.size()} steps, a batch takes {self.size}: collect more before training "
-                "starts; is_ready() tells when there is enough."
+                f"{shortage}: collect more before training starts; is_ready() tells when there is enough."
             )
         while True:
             sample = self.table.sample(self.rollout_count, self.rollout_length)
@@ -92,6 +97,11 @@ class JointMemoryLoader:
     def is_ready(self) -> bool:
         """Whether every loader is."""
         return all(loader.is_ready() for loader in self._loaders)
+
+    def shortage(self) -> str:
+        """What is missing, for people; empty where every loader is ready."""
+        missing = [(loader.data_group, loader.shortage()) for loader in self._loaders]
+        return "; ".join(f"{group}: {shortage}" for group, shortage in missing if shortage)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Batches without end.

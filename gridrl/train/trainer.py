@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gridrl.errors import BindingError, TrainingShutdownException, did_you_mean
 from gridrl.train.binding import Call, Names, bind, is_overridden
 from gridrl.train.callback import Callback
+from gridrl.train.waiting import wait_until_ready
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +20,10 @@ _UPDATE = ("begin_cycle", "begin_batch", "backward", "end_batch", "end_cycle")
 
 class StateDict(dict[str, Any]):
     """What the callbacks of one trainer share, by name."""
+
+    def get_handle(self) -> weakref.ReferenceType[StateDict]:
+        """A handle that gives this dict when it is called, None once nobody else holds it."""
+        return weakref.ref(self)
 
 
 class Trainer:
@@ -32,7 +39,8 @@ class Trainer:
 
     Attributes:
         callbacks: in the order in which they run.
-        dataloader: the source. If it has an attribute `data_groups` (group -> names of its tensors), a batch need not
+        dataloader: the source. One with a method `is_ready`, such as a memory's loader, is waited for before the first
+            batch. If it has an attribute `data_groups` (group -> names of its tensors), a batch need not
             hold all of them: hooks of a group that it lacks are passed over.
         state: see above.
 
@@ -47,14 +55,15 @@ class Trainer:
     def __init__(
         self,
         callbacks: Iterable[Callback],
-        dataloader: Iterable[Mapping[str, Any]],
+        dataloader: Iterable[Mapping[str, Any]] = (),
         batch_size_key: str = "batch_size",
     ) -> None:
         """Puts a training program together; nothing is called yet.
 
         Args:
             callbacks: sorted by their `priority`, otherwise kept in this order.
-            dataloader: gives dicts: tensors or named groups of tensors, and the number of samples.
+            dataloader: gives dicts: tensors or named groups of tensors, and the number of samples. Nothing, where
+                somebody else calls `step`.
             batch_size_key: where a batch holds that number.
 
         Raises:
@@ -74,14 +83,20 @@ class Trainer:
         self._plans: dict[tuple[bool, ...], list[tuple[Callback, Call]]] = {}
         self._cyclic = [callback for callback in self.callbacks if callback.cycle]
 
+    @property
+    def cycle_length(self) -> int:
+        """After how many updates all cycles end together: the least common multiple of the callbacks', 1 of none."""
+        return math.lcm(*(callback.cycle for callback in self._cyclic if callback.cycle))
+
     def train(self, shutdown_signal: Callable[[], bool] | None = None) -> None:
         """Runs until the source has no more batches, a callback raises `TrainingShutdownException`, or an error comes.
 
         Args:
-            shutdown_signal: asked before each update; True ends the training in order.
+            shutdown_signal: asked before each update and while waiting for data; True ends the training in order.
 
         Raises:
             BindingError: if a hook asks for what no batch and no earlier callback provides; before the first update.
+            NotEnoughData: if the source is not ready and nobody is there who could fill it.
             BaseException: what a hook or the source raised, after every `end_training` has run;
                 `TrainingShutdownException` is not raised again.
         """
@@ -89,6 +104,7 @@ class Trainer:
         try:
             self._run_outside_update("restore_state")
             self._run_outside_update("begin_training")
+            wait_until_ready(self.dataloader, shutdown_signal)
             for batch in self.dataloader:
                 if shutdown_signal is not None and shutdown_signal():
                     raise TrainingShutdownException("the shutdown signal was given")

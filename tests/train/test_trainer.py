@@ -282,3 +282,22 @@ def test_a_batch_callback_gets_what_get_batch_names() -> None:
     trainer = Trainer([Take()], [{"default": {"obs": 1, "action": 2}, "batch_size": 1}])
     trainer.train()
     assert trainer.state["default"]["sum"] == 3
+
+
+def test_the_cycles_of_all_callbacks_meet_after_the_cycle_length() -> None:
+    assert Trainer([Callback(4), Callback(6), Callback()]).cycle_length == 12
+    assert Trainer([Callback()]).cycle_length == 1
+
+
+def test_a_handle_of_the_state_gives_it_while_somebody_holds_it() -> None:
+    trainer = Trainer([])
+    handle = trainer.state.get_handle()
+    assert handle() is trainer.state
+    del trainer
+    assert handle() is None
+
+
+def test_a_trainer_without_a_source_begins_and_ends() -> None:
+    ending = Ending()
+    Trainer([ending]).train()
+    assert ending.ended_by == [None]
