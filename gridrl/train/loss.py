@@ -244,6 +244,7 @@ class LossCallback(LoggingMixin, Callback):
             self.lr_schedule.load_state_dict(state_dict["lr_schedule"])
         if load_hparams:
             self.updates = state_dict.get("updates", 0)
+        self.loss_value, self.grad_norm = None, float("nan")
         super().load_state_dict(state_dict, load_network, load_optimizer, load_hparams)
 
 
