@@ -130,8 +130,11 @@ def test_a_checkpoint_of_another_network_is_told_and_nothing_is_changed(tmp_path
     expected = r"does not fit, nothing was changed. q: q: this is the state of another network: 0.weight has shape"
     with pytest.raises(CheckpointError, match=expected):
         Trainer([other.loader(0)]).train()
-    assert other.result() == same.result()
-    assert other.collect.episodes == 0
+    for changed, fresh in zip((other.q.net, other.target.target), (same.q.net, same.target.target), strict=True):
+        state = fresh.state_dict()
+        assert all(torch.equal(value, state[key]) for key, value in changed.state_dict().items())
+    assert (other.collect.episodes, other.q.updates, other.table.size()) == (0, 0, 0)
+    assert other.q.optimizer.state_dict() == same.q.optimizer.state_dict()
 
 
 def test_what_a_checkpoint_lacks_is_told_with_what_it_has(tmp_path: Path) -> None:
