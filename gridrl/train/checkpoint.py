@@ -145,6 +145,7 @@ class CheckpointLoader(Callback):
     The state of restorees and memories, and how far the training was, are there when the first `begin_training` is
     called; the generators are put back after the last one, so that the draws are those that followed the checkpoint.
     Where one of them cannot take its state up, because the checkpoint is of another network for example, none does.
+    A journal drops what it wrote after the checkpoint: later ones cannot be loaded with their memory any more.
 
     >>> loader = CheckpointLoader(restorees=[], run_root="runs/1", checkpoint_index=3)
     """

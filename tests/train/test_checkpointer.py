@@ -31,12 +31,14 @@ def uninterrupted(directory: Path, updates: int) -> dict[str, Any]:
     return program.result()
 
 
-@pytest.mark.parametrize("stopped_after", [4, 5])
-def test_a_resumed_training_equals_one_that_never_stopped_to_the_last_digit(tmp_path: Path, stopped_after: int) -> None:
-    first = Program(tmp_path / "resumed")
+@pytest.mark.parametrize(("stopped_after", "journal"), [(4, False), (5, False), (5, True)])
+def test_a_resumed_training_equals_one_that_never_stopped_to_the_last_digit(
+    tmp_path: Path, stopped_after: int, journal: bool
+) -> None:
+    first = Program(tmp_path / "resumed", journal=journal)
     first.train(stopped_after, first.checkpointer(2))
     assert files(tmp_path / "resumed") == ["checkpoint_0.tar", "checkpoint_1.tar"]
-    second = Program(tmp_path / "resumed")
+    second = Program(tmp_path / "resumed", journal=journal)
     trainer = second.train(8, second.loader(1), second.checkpointer(2))
     assert (trainer.state["bp_step"], trainer.state["bp_samples"], trainer.state["checkpoint_index"]) == (8, 32, 3)
     assert trainer.state["latest_checkpoint"] == str(tmp_path / "resumed" / "checkpoints" / "checkpoint_3.tar")
@@ -80,6 +82,32 @@ def test_no_checkpoint_is_overwritten_and_only_the_newest_stay_on_request(tmp_pa
     few = Program(tmp_path)
     few.train(4, few.checkpointer(1, keep=2, checkpoint_index=20))
     assert files(tmp_path) == ["checkpoint_22.tar", "checkpoint_23.tar"]
+
+
+def test_a_journal_keeps_what_the_checkpoints_that_stay_need(tmp_path: Path) -> None:
+    first = Program(tmp_path, journal=True)
+    first.train(30, first.checkpointer(2))  # the table holds the episodes of five updates
+    assert len(list((tmp_path / "replay").iterdir())) >= 15
+    for index in (14, 3):
+        program = Program(tmp_path, journal=True)
+        program.train(2 * index + 2, program.loader(index))
+        assert program.result() == uninterrupted(tmp_path / f"whole {index}", 2 * index + 2)
+        assert program.table.size() == min(40, 8 * (2 * index + 3))
+    late = Program(tmp_path, journal=True)
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint_14.tar does not fit, nothing was changed. replay: .*missing"
+    ):
+        Trainer([late.loader(14)]).train()
+
+
+def test_a_journal_lets_go_of_what_no_checkpoint_needs(tmp_path: Path) -> None:
+    program = Program(tmp_path, journal=True)
+    program.train(30, program.checkpointer(2, keep=2))
+    assert len(list((tmp_path / "replay").iterdir())) < 10
+    again = Program(tmp_path, journal=True)
+    again.train(40, again.loader(), again.checkpointer(2, keep=2))
+    assert again.result() == uninterrupted(tmp_path / "whole", 40)
+    assert len(list((tmp_path / "replay").iterdir())) < 10
 
 
 def test_a_checkpoint_loads_without_trust_and_has_the_documented_form(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gridrl.envs.spaces import BoxSpace, DictSpace, MDPSpace
 from gridrl.log.metrics import LoggingMixin
 from gridrl.memory.builders import DictObsMemoryTable
+from gridrl.memory.journal import ReplayJournal
 from gridrl.memory.loader import MemoryLoader
 from gridrl.train.callback import Callback
 from gridrl.train.checkpoint import Checkpointer, CheckpointLoader
@@ -108,8 +109,6 @@ class Program:
         self.restorees: list[Any] = [self.q, self.target, self.collect]
         self.memory: dict[str, Any] = {"replay": self.table}
         if journal:
-            from gridrl.memory.journal import ReplayJournal
-
             self.memory = {"replay": ReplayJournal(run_root / "replay", self.table)}
 
     def checkpointer(self, interval: int, **more: Any) -> Checkpointer:
