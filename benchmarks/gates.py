@@ -84,6 +84,14 @@ GATES = (
         preset="sb3",
     ),
     Gate(
+        "VPG on CartPole-v1",
+        "vpg",
+        "CartPole-v1",
+        seeds=3,
+        gate=475.0,
+        hyperparameters={"pi_lr": 0.01, "steps_per_epoch": 1000, "epochs": 100},
+    ),
+    Gate(
         "TRPO on CartPole-v1",
         "trpo",
         "CartPole-v1",

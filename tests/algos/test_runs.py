@@ -314,7 +314,8 @@ def test_a_copy_that_acts_for_another_device_sees_the_updates(
 
 def test_a_gpu_is_used_where_there_is_one_and_missed_aloud_where_there_is_none(short: Short) -> None:
     if torch.cuda.is_available():
-        for name, more in (("plain", {}), ("own", {"actor_critic": SeparateOnGPU, "ac_kwargs": {}})):
+        own = {"actor_critic": SeparateOnGPU, "ac_kwargs": {}}
+        for name, more in (("plain", {}), ("own", own), ("trpo", {"algorithm": "trpo"})):
             short(name, device="cuda", epochs=1, **more)
             continued = read_progress(short(name, device="cuda", **more) / "progress.txt")
             assert continued["DeltaLossV"][1] < 0
