@@ -5,13 +5,27 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TYPE_CHECKING, TypeAlias, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 """What a JSON file can hold; numbers are finite."""
+
+Number = TypeVar("Number", covariant=True)
+
+
+@runtime_checkable
+class Matrix(Protocol[Number]):
+    """Numbers of one kind in rows, such as a numpy array or a tensor: `Matrix[np.float32]` in an annotation."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many rows, and the shape of a row."""
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
 
 AgentId: TypeAlias = int
 """An identity that one agent has for one episode: 0 or more."""

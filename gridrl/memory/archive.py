@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from gridrl.errors import BadValue, CheckpointError, GridRLWarning
 from gridrl.memory.rows import Array
 from gridrl.memory.starts import IntArray
 from gridrl.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from gridrl.memory.table import ArrayMemoryTable
 
 
 class TableSerializationVersion(enum.Enum):
@@ -184,6 +187,66 @@ def _unpickled(file: IO[bytes]) -> Mapping[int, Array]:
     if not isinstance(mapping, Mapping):
         raise CheckpointError(f"A column of the archive is a {type(mapping).__name__}, not episodes by identity.")
     return mapping
+
+
+def fill_table_from_legacy_file(
+    memory_table: ArrayMemoryTable,
+    path: str | Path,
+    *,
+    read_obs: bool = False,
+    read_actions: bool = False,
+    read_rewards: bool = False,
+) -> None:
+    """Adds the episodes of a pickled memory, from before there were tables, to a table.
+
+    Calling it is the consent to read a pickle; whatever in it is not a number, a numpy array, or a list or dict of
+    these, is refused all the same, before it can do anything. Episodes get the identities that follow those in the
+    table. (Emote leaves out episodes of up to ten steps, takes what followed the last step from one row too far, and
+    reads actions of two numbers only.)
+
+    Args:
+        memory_table: has the columns that are read, by the names `obs`, `actions` and `rewards`.
+        path: of the file; `.pickle` may be left out.
+        read_obs: fills `obs`, with what followed the last step.
+        read_actions: fills `actions`.
+        read_rewards: fills `rewards`.
+
+    Raises:
+        OSError: there is no such file.
+        KeyError: the file lacks `dones`, `actions`, `rewards`, `next_obs` or `obs`, or the table a column.
+        CheckpointError: the file is cut off, or no such memory.
+    """
+    wanted = [name for name, read in (("obs", read_obs), ("actions", read_actions), ("rewards", read_rewards)) if read]
+    lacking = [name for name in wanted if name not in memory_table.columns]
+    if lacking:
+        raise KeyError(f"The table has no column {lacking[0]!r}, only {sorted(memory_table.columns)}.")
+    file = Path(path) if str(path).endswith(".pickle") else Path(f"{path}.pickle")
+    sequences = list(_legacy_episodes(_legacy_columns(file), wanted))
+    first = max(memory_table.episodes.places, default=-1) + 1
+    for identity, sequence in enumerate(sequences, first):
+        memory_table.add_sequence(identity, sequence)
+
+
+def _legacy_columns(file: Path) -> dict[str, Array]:
+    """The columns of an old pickled memory, one row a step."""
+    with open(file, "rb") as opened:
+        try:
+            state = _ArraysOnly(opened).load()
+            dones = np.asarray(state["dones"]).ravel()
+            keys = ("actions", "rewards", "next_obs", "obs")
+            return {"dones": dones, **{key: np.asarray(state[key]).reshape(len(dones), -1) for key in keys}}
+        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, IndexError, AttributeError) as error:
+            raise CheckpointError(f"{file} is cut off, or no memory of those days: {error}") from error
+
+
+def _legacy_episodes(columns: Mapping[str, Array], wanted: list[str]) -> Iterator[dict[str, Array]]:
+    begin = 0
+    for end in (np.flatnonzero(columns["dones"]) + 1).tolist():
+        episode = {name: columns[name][begin:end] for name in wanted}
+        if "obs" in episode:
+            episode["obs"] = np.concatenate([episode["obs"], columns["next_obs"][end - 1 : end]])
+        yield episode
+        begin = end
 
 
 class _Episodes(dict[int, Array]):

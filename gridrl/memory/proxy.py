@@ -9,12 +9,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gridrl.errors import BadValue, Problems
-from gridrl.memory.table import MemoryTable
+from gridrl.memory.protocol import MemoryTable
+from gridrl.memory.wrappers import (
+    ENDS,
+    LoggingProxyWrapper,
+    MemoryExporterProxyWrapper,
+    MemoryProxyWrapper,
+    MemoryTableProxyWrapper,
+)
 from gridrl.typing import AgentId, DictObservation, DictResponse, EpisodeState
+from gridrl.utils.timing import BlockTimers
+
+__all__ = [
+    "Episode",
+    "LoggingProxyWrapper",
+    "MemoryExporterProxyWrapper",
+    "MemoryProxyWrapper",
+    "MemoryTableProxy",
+    "MemoryTableProxyWrapper",
+]
 
 log = logging.getLogger(__name__)
-
-_ENDS = (EpisodeState.TERMINAL, EpisodeState.INTERRUPTED)
 
 
 @dataclass
@@ -89,6 +104,7 @@ class MemoryTableProxy:
         self._use_terminal = use_terminal
         self._name = name
         self._open: dict[AgentId, Episode] = {}
+        self._timers = BlockTimers()
 
     @property
     def name(self) -> str:
@@ -106,6 +122,10 @@ class MemoryTableProxy:
     def store(self, path: str) -> None:
         """Writes the table to `{path}.zip`; episodes that have not ended are not in it."""
         self._table.store(path)
+
+    def timers(self) -> BlockTimers:
+        """How long episodes take to be added: the timer `add_sequence`."""
+        return self._timers
 
     def is_initial(self, identity: AgentId) -> bool:
         """Whether no episode of this agent is under way; of episodes that are over nothing is known."""
@@ -126,7 +146,7 @@ class MemoryTableProxy:
         """
         self._check(observations, responses)
         for agent, observation in observations.items():
-            if observation.episode_state in _ENDS:
+            if observation.episode_state in ENDS:
                 self._end(agent, observation)
             else:
                 response = responses[agent]
@@ -145,7 +165,8 @@ class MemoryTableProxy:
         if len(data["rewards"]) >= self._minimum_length:
             interrupted = observation.episode_state is EpisodeState.INTERRUPTED
             tag = {"terminal": float(interrupted)} if self._use_terminal else {}
-            self._table.add_sequence(agent, {**data, **tag})
+            with self._timers.scope("add_sequence"):
+                self._table.add_sequence(agent, {**data, **tag})
 
     def _check(
         self, observations: Mapping[AgentId, DictObservation], responses: Mapping[AgentId, DictResponse]
@@ -157,59 +178,8 @@ class MemoryTableProxy:
                 problems.add(f"Agent {agent} already has an ongoing episode: end it before another one begins.")
             if state is EpisodeState.RUNNING and not known:
                 problems.add(f"Agent {agent} goes on with an episode that it has not begun.")
-            if state not in _ENDS and agent not in responses:
+            if state not in ENDS and agent not in responses:
                 problems.add(f"Agent {agent} goes on, and has no response.")
             if state is not EpisodeState.INITIAL and known and "reward" not in observation.rewards:
                 problems.add(f"Agent {agent}: rewards has no 'reward', only {sorted(observation.rewards)}.")
         problems.raise_if_any(BadValue)
-
-
-class MemoryProxyWrapper:
-    """Stands around a proxy or another wrapper: methods that it lacks are those of what it stands around.
-
-    >>> class Counted(MemoryProxyWrapper):
-    ...     count = 0
-    ...     def add(self, observations, responses):
-    ...         self.count += len(observations)
-    ...         self._inner.add(observations, responses)
-    """
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: of what it stands around."""
-        inner = getattr(self._inner, "state_dict", None)
-        return inner() if inner is not None else {}
-
-    def load_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        load_network: bool = True,
-        load_optimizer: bool = True,
-        load_hparams: bool = True,
-    ) -> None:
-        """Takes up what `state_dict` gave, in what it stands around."""
-        inner = getattr(self._inner, "load_state_dict", None)
-        if inner is not None:
-            inner(state_dict, load_network, load_optimizer, load_hparams)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
-        found, of_class = getattr(self._inner, name), getattr(type(self._inner), name, None)
-        is_its_own = of_class is not None or name in vars(self._inner)  # else it comes from further in
-        if is_its_own and not callable(found) and not isinstance(of_class, property):
-            raise AttributeError(f"{type(self).__name__} hands on methods and properties; {name!r} is neither.")
-        return found
-
-
-class MemoryTableProxyWrapper(MemoryProxyWrapper):
-    """Stands around the proxy of a table."""
-
-    def __init__(self, *, inner: Any) -> None:
-        super().__init__(inner)
-
-    def store(self, path: str) -> None:
-        """Writes the table to `{path}.zip`."""
-        self._inner.store(path)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gridrl.errors import BadValue, CheckpointError, GridRLWarning
-from gridrl.memory.archive import TableSerializationVersion
+from gridrl.memory.archive import TableSerializationVersion, fill_table_from_legacy_file
 from gridrl.memory.columns import Column
 from gridrl.memory.strategies import CoverageBasedSampleStrategy, FifoSampleStrategy, UniformEjectionStrategy
 from gridrl.memory.table import ArrayMemoryTable
@@ -209,3 +209,47 @@ def test_a_pickle_that_could_do_harm_is_refused(tmp_path: Path, monkeypatch: pyt
         table.restore(tmp_path / "old", TableSerializationVersion.Legacy)
     assert held(table) == LENGTHS
     assert pickle.loads(pickle.dumps(TableSerializationVersion.V1)) is TableSerializationVersion.LATEST
+
+
+def old_memory(path: Path, **changes: Any) -> None:
+    """Two agents' episodes of three and of five steps, pickled as before there were tables."""
+    number = np.arange(8.0)
+    dones = [False, False, True, False, False, False, False, True]
+    state = {"obs": number.reshape(1, 1, 8, 1), "next_obs": number.reshape(1, 1, 8, 1) + 0.5, "dones": [[dones]]}
+    state |= {"actions": np.stack([number, -number], axis=1)[None, None], "rewards": (10 * number)[None, None, :]}
+    path.write_bytes(pickle.dumps(state | changes))
+
+
+def test_a_pickled_memory_fills_a_table(tmp_path: Path) -> None:
+    columns = (Column("obs", (1,), np.float64), Column("actions", (2,), np.float64), Column("rewards", (), np.float32))
+    table = make_table(columns=columns)
+    old_memory(tmp_path / "old.pickle")
+    for path in (tmp_path / "old", tmp_path / "old.pickle"):
+        fill_table_from_legacy_file(table, path, read_obs=True, read_actions=True, read_rewards=True)
+    assert [place.steps for place in table.episodes.places.values()] == [3, 5, 3, 5]
+    assert table.storages["obs"][0][:, 0].tolist() == [0, 1, 2, 2.5]
+    assert table.storages["obs"][3][:, 0].tolist() == [3, 4, 5, 6, 7, 7.5]
+    assert table.storages["actions"][2].tolist() == [[0, 0], [1, -1], [2, -2]]
+    assert table.storages["rewards"][1].tolist() == [30, 40, 50, 60, 70]
+
+
+def test_what_is_no_pickled_memory_is_told_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = make_table(columns=(Column("actions", (2,), np.float64),))
+    with pytest.raises(OSError, match=r"old\.pickle"):
+        fill_table_from_legacy_file(table, "old", read_actions=True)
+    old_memory(tmp_path / "old.pickle")
+    with pytest.raises(KeyError, match="no column 'obs'"):
+        fill_table_from_legacy_file(table, "old", read_obs=True, read_actions=True)
+    whole = (tmp_path / "old.pickle").read_bytes()
+    (tmp_path / "old.pickle").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="is cut off, or no memory of those days"):
+        fill_table_from_legacy_file(table, "old", read_actions=True)
+    for wrong in (Harmful(), np.zeros((3, 2))):
+        old_memory(tmp_path / "old.pickle", actions=wrong)
+        with pytest.raises(CheckpointError, match="is cut off, or no memory of those days"):
+            fill_table_from_legacy_file(table, "old", read_actions=True)
+    assert (table.size(), (tmp_path / "harm").exists()) == (0, False)
+    (tmp_path / "old.pickle").write_bytes(pickle.dumps({"dones": [1.0]}))
+    with pytest.raises(KeyError):
+        fill_table_from_legacy_file(table, "old", read_actions=True)

@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from gridrl.envs.spaces import BoxSpace, DictSpace, MDPSpace
-from gridrl.errors import BadValue, ColumnError
+from gridrl.errors import BadValue, ColumnError, GridRLWarning
 from gridrl.memory.builders import DictObsMemoryTable
-from gridrl.memory.proxy import MemoryProxyWrapper, MemoryTableProxy, MemoryTableProxyWrapper
-from gridrl.typing import DictObservation, DictResponse, EpisodeState
+from gridrl.memory.proxy import (
+    LoggingProxyWrapper,
+    MemoryExporterProxyWrapper,
+    MemoryProxyWrapper,
+    MemoryTableProxy,
+    MemoryTableProxyWrapper,
+)
+from gridrl.typing import DictObservation, DictResponse, EpisodeState, MetaData
 
 INITIAL, RUNNING, TERMINAL, INTERRUPTED = EpisodeState
 SPACES = MDPSpace(None, BoxSpace(np.float32, (1,)), DictSpace({"obs": BoxSpace(np.float32, (1,))}))
@@ -109,3 +115,118 @@ def test_wrappers_hand_on_what_they_lack(tmp_path: Path) -> None:
             getattr(outer, name)
     assert outer.state_dict() == {}
     outer.load_state_dict({})
+
+
+class Recorded:
+    """A writer that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.scalars: dict[str, tuple[float, int]] = {}
+        self.histograms: dict[str, tuple[list[float], int]] = {}
+        self.flushed = 0
+
+    def add_scalar(self, key: str, value: float, step: int) -> None:
+        self.scalars[key] = (value, step)
+
+    def add_histogram(self, key: str, values: Any, step: int) -> None:
+        self.histograms[key] = (list(values), step)
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+def told(agent: int, reward: float) -> dict[int, DictObservation]:
+    """The end of an episode, and what its environment tells of it."""
+    observation = seen(TERMINAL, 1.0, reward)
+    observation.metadata = MetaData({"episode/reward": reward, "histogram:depth": reward}, {"speed": [reward, 3.0]})
+    return {agent: observation}
+
+
+def test_metadata_is_smoothed_over_all_agents_and_written_at_intervals() -> None:
+    writer = Recorded()
+    proxy = LoggingProxyWrapper(MemoryTableProxy(table_of(), name="mine"), writer, 5)
+    for agent, reward in enumerate((10.0, 20.0)):
+        proxy.add({agent: seen(INITIAL, 0.0)}, {agent: does(0.0)})
+        proxy.add(told(agent, reward), {})
+    assert (writer.scalars, proxy.completed_inferences, proxy.completed_episodes) == ({}, 4, 2)
+    proxy.add({9: seen(INITIAL, 0.0)}, {9: does(0.0)})
+    expected = {
+        "episode/reward": (15.0, 5),
+        "episode/reward/cumulative": (30.0, 5),
+        "speed": (9.0, 5),
+        "speed/cumulative": (36.0, 5),
+        "episode/completed": (2.0, 5),
+        "env_vs_episode/reward": (15.0, 2),
+    }
+    assert {key: writer.scalars[key] for key in expected} == expected
+    timings = {f"memory/mine/add_sequence/timing/{kind}" for kind in ("mean", "var")}
+    rates = {"training/inf_per_sec", "performance/inf_steps_per_sec"}
+    assert writer.scalars.keys() == expected.keys() | timings | rates
+    assert all(writer.scalars[key][0] > 0 for key in (*rates, "memory/mine/add_sequence/timing/mean"))
+    assert writer.histograms == {
+        "depth": ([10.0, 20.0], 5),
+        "episode/reward_distribution": ([10.0, 20.0], 5),
+        "env_vs_episode/reward_distribution": ([10.0, 20.0], 2),
+    }
+    assert writer.flushed == 1
+    numbers, lists = proxy.get_report(["inf_step", "episode/reward", "episode/completed", "nothing"])
+    assert numbers == {
+        "inf_step": 5,
+        "episode/reward": 15.0,
+        "episode/reward/cumulative": 30.0,
+        "episode/completed": 2.0,
+    }
+    assert lists == {"episode/reward": [10.0, 20.0]}
+    assert (proxy.size(), proxy.name, set(proxy.timers().stats())) == (2, "mine", {"add_sequence"})
+
+
+def test_what_cannot_be_added_is_not_counted() -> None:
+    proxy = LoggingProxyWrapper(MemoryTableProxy(table_of()), Recorded(), 5)
+    with pytest.raises(BadValue, match="Agent 3 goes on with an episode that it has not begun"):
+        proxy.add({3: seen(RUNNING, 0.0, 1.0)}, {3: does(0.0)})
+    assert (proxy.completed_inferences, proxy.completed_episodes) == (0, 0)
+    with pytest.raises(BadValue, match="log_interval=0"):
+        LoggingProxyWrapper(MemoryTableProxy(table_of()), Recorded(), 0)
+
+
+def test_counts_and_windows_of_a_logging_wrapper_go_into_checkpoints() -> None:
+    proxy = LoggingProxyWrapper(MemoryTableProxy(table_of()), Recorded(), 100)
+    proxy.add({0: seen(INITIAL, 0.0)}, {0: does(0.0)})
+    proxy.add(told(0, 10.0), {})
+    writer = Recorded()
+    again = LoggingProxyWrapper(MemoryTableProxy(table_of()), writer, 1)
+    again.load_state_dict(proxy.state_dict(), load_hparams=False)
+    assert again.completed_inferences == 0
+    again.load_state_dict(proxy.state_dict())
+    assert (again.completed_inferences, again.completed_episodes) == (2, 1)
+    again.add({1: seen(INITIAL, 0.0)}, {1: does(0.0)})
+    assert writer.scalars["episode/reward"] == (10.0, 3)
+    assert writer.scalars["training/inf_per_sec"][0] < 1e9
+
+
+def test_a_memory_is_exported_after_so_many_observations_and_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("gridrl.memory.wrappers.time.monotonic", lambda: now)
+    table = table_of()
+    with pytest.warns(GridRLWarning, match="one every 3 observations is often, 10000 or more"):
+        proxy = MemoryExporterProxyWrapper(MemoryTableProxy(table), "mine", 3, tmp_path / "root", 60)
+    file = tmp_path / "root" / "mine_export.zip"
+    run(proxy, 0, 3)
+    assert not file.exists(), "no minute has passed"
+    now = 61.0
+    proxy.add({1: seen(INITIAL, 0.0)}, {1: does(0.0)})
+    first = file.read_bytes()
+    again = table_of()
+    again.restore(tmp_path / "root" / "mine_export")
+    assert again.size() == 3
+    assert proxy.scalar_logs.keys() == {f"memory/mine/export/timing/{kind}" for kind in ("mean", "var")}
+    now = 200.0
+    proxy.add({1: seen(RUNNING, 0.0, 1.0)}, {1: does(0.0)})
+    proxy.add({1: seen(TERMINAL, 0.0, 1.0)}, {})
+    assert file.read_bytes() == first, "three observations have to come"
+    run(proxy, 2, 1)
+    assert file.read_bytes() != first
+    with pytest.raises(BadValue, match="inf_steps_per_memory_export=0"):
+        MemoryExporterProxyWrapper(MemoryTableProxy(table), "mine", 0, tmp_path)
