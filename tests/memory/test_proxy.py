@@ -11,13 +11,14 @@ from gridrl.envs.spaces import BoxSpace, DictSpace, MDPSpace
 from gridrl.errors import BadValue, ColumnError, GridRLWarning
 from gridrl.memory.builders import DictObsMemoryTable
 from gridrl.memory.proxy import (
+    Episode,
     LoggingProxyWrapper,
     MemoryExporterProxyWrapper,
     MemoryProxyWrapper,
     MemoryTableProxy,
     MemoryTableProxyWrapper,
 )
-from gridrl.typing import DictObservation, DictResponse, EpisodeState, MetaData
+from gridrl.typing import DictObservation, DictResponse, EpisodeState, Matrix, MetaData
 
 INITIAL, RUNNING, TERMINAL, INTERRUPTED = EpisodeState
 SPACES = MDPSpace(None, BoxSpace(np.float32, (1,)), DictSpace({"obs": BoxSpace(np.float32, (1,))}))
@@ -54,6 +55,12 @@ def test_steps_of_agents_become_episodes_when_they_end() -> None:
     assert table.storages["rewards"][3][:, 0] == pytest.approx([0.1, 0.2])
     assert (proxy.size(), proxy.is_initial(3)) == (3, True)
     assert list(table.episodes.places) == [4, 3]
+
+
+def test_rows_of_an_episode_are_matrices() -> None:
+    episode = Episode.from_initial({"obs": np.zeros((2, 3))})
+    assert all(isinstance(rows, Matrix) for rows in episode.data["obs"])
+    assert not isinstance(1.0, Matrix)
 
 
 def test_the_tag_tells_a_cut_from_a_death() -> None:
