@@ -58,13 +58,22 @@ class Actor(Protocol):
         ...
 
 
-class NumpyActor:
-    """Acts for plain MLPs through numpy views of their parameters."""
+class ActingHead(Protocol):
+    """The part of a policy's head that acting needs; see `gridrl.nn.policies.Head`."""
 
-    def __init__(self, head: Head, policy: NumpyMLP, value: NumpyMLP) -> None:
+    def draw(self, rng: np.random.Generator, count: int) -> Array: ...
+
+    def sample(self, out: Array, noise: Array) -> Array: ...
+
+    def mode(self, out: Array) -> Array: ...
+
+
+class NumpyPolicy:
+    """Acts for a policy that is a plain MLP, through numpy views of its parameters."""
+
+    def __init__(self, head: ActingHead, policy: NumpyMLP) -> None:
         self._head = head
         self._policy = policy
-        self._value = value
 
     def refresh(self) -> None:
         """Nothing to do: the memory is shared."""
@@ -87,9 +96,18 @@ class NumpyActor:
         """See `Actor`."""
         return self._head.mode(self._policy.batch(obs))
 
+
+class NumpyActor(NumpyPolicy):
+    """Acts for plain MLPs through numpy views of their parameters, and looks at what they did."""
+
+    def __init__(self, head: Head, policy: NumpyMLP, value: NumpyMLP) -> None:
+        super().__init__(head, policy)
+        self._looking = head
+        self._value = value
+
     def look(self, obs: Array, action: Array) -> tuple[Array, float]:
         """See `Actor`."""
-        return self._head.look(self._policy.batch(obs), action)
+        return self._looking.look(self._policy.batch(obs), action)
 
     def value(self, obs: Array) -> Array:
         """See `Actor`."""
