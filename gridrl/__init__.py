@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridrl.algos import ALGOS
+    from gridrl.algos.ddpg import ddpg
     from gridrl.algos.loading import load
     from gridrl.algos.ppo import ppo
+    from gridrl.algos.sac import sac
+    from gridrl.algos.td3 import td3
     from gridrl.algos.trpo import trpo
     from gridrl.algos.vpg import vpg
     from gridrl.build import Builder
@@ -36,11 +39,14 @@ _PUBLIC = {
     "Logger": "gridrl.log.logger",
     "call_experiment": "gridrl.launch.experiment",
     "current_run": "gridrl.log.current",
+    "ddpg": "gridrl.algos.ddpg",
     "load": "gridrl.algos.loading",
     "mpi_fork": "gridrl.utils.mpirun",
     "plot": "gridrl.results.figure",
     "ppo": "gridrl.algos.ppo",
+    "sac": "gridrl.algos.sac",
     "setup_logger_kwargs": "gridrl.log.logger",
+    "td3": "gridrl.algos.td3",
     "trpo": "gridrl.algos.trpo",
     "vpg": "gridrl.algos.vpg",
 }
@@ -55,11 +61,14 @@ __all__ = [
     "Logger",
     "call_experiment",
     "current_run",
+    "ddpg",
     "load",
     "mpi_fork",
     "plot",
     "ppo",
+    "sac",
     "setup_logger_kwargs",
+    "td3",
     "trpo",
     "vpg",
 ]

@@ -7,7 +7,10 @@ from gridrl.build import NamedTable
 ALGOS = NamedTable(
     "algorithm",
     {
+        "ddpg": "gridrl.algos.ddpg:ddpg",
         "ppo": "gridrl.algos.ppo:ppo",
+        "sac": "gridrl.algos.sac:sac",
+        "td3": "gridrl.algos.td3:td3",
         "trpo": "gridrl.algos.trpo:trpo",
         "vpg": "gridrl.algos.vpg:vpg",
     },

@@ -71,10 +71,7 @@ def make_networks(
     Raises:
         BadValue: for a device that is not there, or networks that share parameters.
     """
-    kwargs = dict(ac_kwargs)
-    if "rng" in _parameters(actor_critic):
-        kwargs.setdefault("rng", generator(seed, "init"))
-    module: Any = actor_critic(observation_space, action_space, **kwargs)
+    module: Any = make_module(actor_critic, ac_kwargs, observation_space, action_space, seed)
     _check_interface(module, actor_critic)
     module.to(find_device(device))
     flat = FlatParameters([module.pi, module.v])
@@ -89,6 +86,20 @@ def make_networks(
         policy_adam=FlatAdam(flat.segments[0], pi_lr),
         value_adam=FlatAdam(flat.segments[1], vf_lr),
     )
+
+
+def make_module(
+    actor_critic: Callable[..., nn.Module],
+    ac_kwargs: Mapping[str, Any],
+    observation_space: gym.Space[Any],
+    action_space: gym.Space[Any],
+    seed: int,
+) -> nn.Module:
+    """Calls a class of networks; one that takes `rng` gets a generator that follows from the seed."""
+    kwargs = dict(ac_kwargs)
+    if "rng" in _parameters(actor_critic):
+        kwargs.setdefault("rng", generator(seed, "init"))
+    return actor_critic(observation_space, action_space, **kwargs)
 
 
 def obs_shape(module: nn.Module, observation_space: gym.Space[Any]) -> tuple[int, ...] | None:

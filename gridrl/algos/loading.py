@@ -19,10 +19,13 @@ from torch import nn
 from gridrl.algos.assembly import obs_shape
 from gridrl.build import resolve
 from gridrl.envs.making import EnvFn, env_fn
-from gridrl.envs.spaces import FlatObservation
+from gridrl.envs.scaling import ActionScale
+from gridrl.envs.spaces import FlatObservation, action_dim
 from gridrl.envs.wrappers import RunningNormalizer
 from gridrl.errors import BadValue, CheckpointError
-from gridrl.nn.acting import make_actor
+from gridrl.nn.acting import Actor, make_actor
+from gridrl.nn.continuous import DeterministicHead
+from gridrl.nn.exploring import Explorer, make_explorer
 from gridrl.nn.flat import FlatParameters
 from gridrl.utils.files import RunPaths, read_json
 
@@ -52,8 +55,7 @@ class LoadedPolicy:
         self.config, self.module, self.env_fn = config, module, make
         self._observation, self._action_space = FlatObservation(observation_space), action_space
         self._normalizer = normalizer
-        flat = FlatParameters([module.pi, module.v])  # type: ignore[list-item]
-        self._actor = make_actor(module, flat, obs_shape(module, observation_space))
+        self._actor, self._to_env = _acting(module, config["algorithm"], observation_space, action_space)
 
     def act(
         self, obs: Any, deterministic: bool = True, *, rng: np.random.Generator | None = None
@@ -81,6 +83,8 @@ class LoadedPolicy:
             return int(action) + int(self._action_space.start)
         assert isinstance(self._action_space, spaces.Box)
         space = self._action_space
+        if self._to_env is not None:
+            action = self._to_env(action)
         clipped: npt.NDArray[Any] = np.clip(np.reshape(action, space.shape), space.low, space.high).astype(space.dtype)
         return clipped
 
@@ -91,6 +95,18 @@ class LoadedPolicy:
             kwargs: more arguments for it, such as `render_mode="human"`.
         """
         return self.env_fn(**kwargs)
+
+
+def _acting(
+    module: nn.Module, algorithm: Mapping[str, Any], observation_space: gym.Space[Any], action_space: gym.Space[Any]
+) -> tuple[Actor | Explorer, Callable[[Any], Any] | None]:
+    """Who acts, and what makes the environment's actions of theirs (None: they are the same)."""
+    if isinstance(module.pi, nn.Module) and hasattr(module, "v"):
+        flat = FlatParameters([module.pi, module.v])  # type: ignore[list-item]
+        return make_actor(module, flat, obs_shape(module, observation_space)), None
+    width, noise = action_dim(action_space), algorithm.get("act_noise")
+    head = None if noise is None else DeterministicHead(width, float(noise))
+    return make_explorer(module.pi, width, head), ActionScale(action_space)  # type: ignore[arg-type]
 
 
 def load(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gridrl.algos.assembly import Factor, local_steps, lr_factor, make_networks
 from gridrl.algos.ranges import check_arguments
-from gridrl.algos.saving import TrainingState
+from gridrl.algos.saving import TrainingState, identity_of
 from gridrl.collect.rollout import RolloutCollector
 from gridrl.envs.stepping import Worlds, make_worlds
 from gridrl.envs.wrappers import RewardNormalizer, RunningNormalizer
@@ -26,7 +26,6 @@ from gridrl.ops.losses import approx_kl, approx_kl_k3, mean_squared
 from gridrl.train.callback import Callback
 from gridrl.utils.mpi import gather_objects, mpi_sum, num_procs, proc_id
 from gridrl.utils.seeding import generator, rank_seed, seed_all
-from gridrl.utils.serialization import convert_json
 from gridrl.utils.torch_mpi import setup_pytorch_for_mpi
 
 # What may change when a run goes on from its checkpoint.
@@ -144,7 +143,7 @@ class OnPolicyRun:
         resets = given.exact_resume and not is_known
         current_run().note_resume(None if is_known or resets else "inexact")
         self.state = TrainingState(
-            identity=_identity(algorithm, arguments, worlds, self._ranks)
+            identity=identity_of(algorithm, arguments, worlds, self._ranks, _FREE)
             | ({"exact_resume": True, "save_freq": given.save_freq} if resets else {}),
             logger=self.logger,
             worlds=worlds,
@@ -336,14 +335,3 @@ def _collector(
         action_dtype=np.int64 if discrete else np.float32,
     )
     return RolloutCollector(worlds, actor, storage, noise, gamma=given.gamma, lam=given.lam, **normalizers)
-
-
-def _identity(algorithm: str, arguments: Mapping[str, Any], worlds: Worlds, ranks: int) -> dict[str, Any]:
-    """What must not differ between a run and its checkpoint: everything that its numbers depend on."""
-    return {
-        "algorithm": algorithm,
-        "ranks": ranks,
-        "observations": worlds.observation.dim,
-        "actions": str(worlds.action_space),
-        **{name: convert_json(value) for name, value in arguments.items() if name not in _FREE},
-    }

@@ -44,8 +44,42 @@ _SB3_TRPO: Preset = {
     "ac_kwargs:log_std": 0.0,
 }
 
+# stable-baselines3 2.x with MlpPolicy, one environment: an update per step from the 101st on, no limit on episodes but
+# the environment's own. Its critics' losses are halved, which Adam does not notice.
+_SB3_SAC: Preset = {
+    "ac_kwargs:hidden_sizes": (256, 256),
+    "replay_size": 1_000_000,
+    "gamma": 0.99,
+    "polyak": 0.995,
+    "lr": 3e-4,
+    "alpha": 1.0,
+    "adaptive_temperature": True,
+    "batch_size": 256,
+    "start_steps": 100,
+    "update_after": 100,
+    "update_every": 1,
+    "max_ep_len": None,
+}
+_SB3_TD3: Preset = {
+    "ac_kwargs:hidden_sizes": (400, 300),
+    "replay_size": 1_000_000,
+    "gamma": 0.99,
+    "polyak": 0.995,
+    "pi_lr": 1e-3,
+    "q_lr": 1e-3,
+    "batch_size": 256,
+    "start_steps": 100,
+    "update_after": 100,
+    "update_every": 1,
+    "act_noise": 0.0,
+    "max_ep_len": None,
+}
+
 PRESETS: Mapping[str, Mapping[str, Preset]] = {
+    "ddpg": {"spinningup": {}, "sb3": _SB3_TD3},
     "ppo": {"spinningup": {}, "sb3": _SB3_PPO},
+    "sac": {"spinningup": {}, "sb3": _SB3_SAC},
+    "td3": {"spinningup": {}, "sb3": {**_SB3_TD3, "target_noise": 0.2, "noise_clip": 0.5, "policy_delay": 2}},
     "trpo": {"spinningup": {}, "sb3": _SB3_TRPO},
     "vpg": {"spinningup": {}},
 }

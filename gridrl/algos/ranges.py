@@ -15,6 +15,7 @@ _WHOLE_OR_NONE = ("a whole number from 0 on", lambda x: _is_whole(x) and x >= 0)
 _SHARE = ("a number from 0 to 1", lambda x: 0.0 <= x <= 1.0)
 _POSITIVE = ("a number above 0", lambda x: 0.0 < x < math.inf)
 _NOT_NEGATIVE = ("a number from 0 on", lambda x: 0.0 <= x < math.inf)
+_NUMBER = ("a number", lambda x: math.isfinite(x))
 _RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "steps_per_epoch": _WHOLE,
     "epochs": _WHOLE_OR_NONE,
@@ -30,7 +31,24 @@ _RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "save_freq": _WHOLE,
     "num_envs": _WHOLE,
     "minibatch_size": _WHOLE,
-    "ent_coef": ("a number", lambda x: math.isfinite(x)),
+    "replay_size": _WHOLE,
+    "batch_size": _WHOLE,
+    "start_steps": _WHOLE_OR_NONE,
+    "update_after": _WHOLE_OR_NONE,
+    "update_every": _WHOLE,
+    "updates_per_cycle": _WHOLE,
+    "num_test_episodes": _WHOLE_OR_NONE,
+    "polyak": _SHARE,
+    "lr": _NOT_NEGATIVE,
+    "q_lr": _NOT_NEGATIVE,
+    "alpha_lr": _NOT_NEGATIVE,
+    "alpha": _POSITIVE,
+    "target_entropy": _NUMBER,
+    "act_noise": _NOT_NEGATIVE,
+    "target_noise": _NOT_NEGATIVE,
+    "noise_clip": _NOT_NEGATIVE,
+    "policy_delay": _WHOLE,
+    "ent_coef": _NUMBER,
     "max_grad_norm": _POSITIVE,
     "delta": _POSITIVE,
     "damping_coeff": _NOT_NEGATIVE,
@@ -38,7 +56,15 @@ _RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "backtrack_iters": _WHOLE,
     "backtrack_coeff": ("a number above 0 and below 1", lambda x: 0.0 < x < 1.0),
 }
-_MAY_BE_NONE = ("max_ep_len", "target_kl", "minibatch_size", "max_grad_norm")
+_MAY_BE_NONE = (
+    "max_ep_len",
+    "target_kl",
+    "minibatch_size",
+    "max_grad_norm",
+    "updates_per_cycle",
+    "alpha_lr",
+    "target_entropy",
+)
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:

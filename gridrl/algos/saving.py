@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from gridrl.envs.stepping import Worlds
-from gridrl.envs.wrappers import RewardNormalizer
 from gridrl.errors import CheckpointError
 from gridrl.log.logger import Logger
 from gridrl.train.checkpoint import Checkpoints, generators_state, set_generators_state
 from gridrl.utils.files import RunPaths
 from gridrl.utils.mpi import gather_objects, proc_id
 from gridrl.utils.seeding import generator
+from gridrl.utils.serialization import convert_json
 
 
 class Restoree(Protocol):
@@ -25,6 +25,15 @@ class Restoree(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> Any: ...
+
+
+@runtime_checkable
+class FollowsEpisodes(Protocol):
+    """What knows of episodes that go on."""
+
+    def forget_episodes(self) -> None:
+        """New episodes begin everywhere."""
+        ...
 
 
 @dataclass
@@ -148,5 +157,26 @@ class TrainingState:
     def _reset(self, seed: int) -> None:
         self.worlds.reset(seed)
         for part in self.own.values():
-            if isinstance(part, RewardNormalizer):
+            if isinstance(part, FollowsEpisodes):
                 part.forget_episodes()
+
+
+def identity_of(
+    algorithm: str, arguments: Mapping[str, Any], worlds: Worlds, ranks: int, free: Container[str]
+) -> dict[str, Any]:
+    """What must not differ between a run and its checkpoint: everything that its numbers depend on.
+
+    Args:
+        algorithm: its name.
+        arguments: all of its arguments.
+        worlds: its environments.
+        ranks: how many there are.
+        free: the arguments that may differ.
+    """
+    return {
+        "algorithm": algorithm,
+        "ranks": ranks,
+        "observations": worlds.observation.dim,
+        "actions": str(worlds.action_space),
+        **{name: convert_json(value) for name, value in arguments.items() if name not in free},
+    }

@@ -7,6 +7,7 @@ import pytest
 from gridrl.algos.presets import PRESETS, preset, presets_of
 from gridrl.errors import BadValue
 from gridrl.nn.actor_critic import MLPActorCritic
+from gridrl.nn.continuous import SquashedActorCritic
 from gridrl.signature import read_signature
 from tests.algos.short_runs import Short
 
@@ -14,7 +15,11 @@ from tests.algos.short_runs import Short
 @pytest.mark.parametrize("algorithm", PRESETS)
 def test_every_key_is_a_parameter_of_the_algorithm_or_of_its_networks(algorithm: str) -> None:
     known = {parameter.name for parameter in read_signature(f"gridrl.algos.{algorithm}:{algorithm}").params}
-    networks = {f"ac_kwargs:{parameter.name}" for parameter in read_signature(MLPActorCritic).params}
+    networks = {
+        f"ac_kwargs:{parameter.name}"
+        for builder in (MLPActorCritic, SquashedActorCritic)
+        for parameter in read_signature(builder).params
+    }
     for values in PRESETS[algorithm].values():
         assert set(values) <= known | networks
 
@@ -41,6 +46,6 @@ def test_a_preset_trains(short: Short, algorithm: str) -> None:
 def test_unknown_presets_are_told_with_the_nearest() -> None:
     with pytest.raises(BadValue, match=r"preset 'sb': ppo has spinningup, sb3\. Did you mean 'sb3'\?"):
         preset("ppo", "sb")
-    with pytest.raises(BadValue, match=r"preset 'sb3': my_module:train has no presets; ppo, trpo, vpg have\."):
+    with pytest.raises(BadValue, match=r"preset 'sb3': my_module:train has no presets; ddpg, ppo, .*vpg have\."):
         preset("my_module:train", "sb3")
     assert presets_of("other.module:ppo") == {}
