@@ -304,3 +304,18 @@ def test_a_joint_loss_logs_and_saves_its_parts() -> None:
     assert [part.updates for part in other.parts] == [1, 1]
     weights = [[part.network.weight.item() for part in both.parts if part.network] for both in (joint, other)]
     assert weights[0] == weights[1]
+
+
+def test_an_update_on_another_device_reads_nothing() -> None:
+    net = nn.Linear(1, 1, device="meta")  # a device that holds no numbers: reading one is an error
+
+    class Fit(LossCallback):
+        def loss(self, obs: Tensor) -> Tensor:
+            return net(obs).pow(2).mean()
+
+    fit = Fit(name="fit", network=net, optimizer=torch.optim.SGD(net.parameters(), 0.1), max_grad_norm=1.0)
+    Trainer([fit], [{"default": {"obs": torch.ones(2, 1, device="meta")}, "batch_size": 2}]).train()
+    assert isinstance(fit.grad_norm, Tensor)
+    assert fit.grad_norm.is_meta
+    with pytest.raises(RuntimeError, match="meta"):
+        _ = fit.scalar_logs
