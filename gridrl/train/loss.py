@@ -13,6 +13,7 @@ from gridrl.errors import NotFinite, ShapeError
 from gridrl.log.metrics import LoggingMixin
 from gridrl.nn.flat import FlatParameters, Segment
 from gridrl.ops.updates import clip_norm, clip_norm_there
+from gridrl.schedules import Schedule
 from gridrl.train.averaging import average_gradient, average_gradients, rows_of
 from gridrl.train.callback import Callback
 from gridrl.train.fitting import check_network, check_optimizer, optimized_parameters
@@ -61,8 +62,9 @@ class LossCallback(LoggingMixin, Callback):
         """Names what is learned and how.
 
         Args:
-            lr_schedule: stepped after each update (a scheduler of `torch.optim`, or any object with `step`,
-                `state_dict` and `load_state_dict`); None for a constant learning rate.
+            lr_schedule: stepped after each update: a scheduler of `torch.optim`, a `gridrl.schedules.Schedule` whose
+                value after n updates is the learning rate, or any object with `step`, `state_dict` and
+                `load_state_dict`. None for a constant learning rate.
             name: what logs and checkpoints call it; one trainer's losses have different names.
             network: what is saved in checkpoints; None where another callback saves it.
             optimizer: a `gridrl.nn.optimizers.FlatAdam`, or an optimiser of torch's.
@@ -85,6 +87,7 @@ class LossCallback(LoggingMixin, Callback):
         self._gradients: dict[str, Tensor] = {}
         self._segment: Segment | None = getattr(optimizer, "segment", None)
         self._num_procs = num_procs()
+        self._take_learning_rate()
 
     @Callback.extend
     def loss(self, *args: Any, **kwargs: Any) -> Tensor | None:
@@ -130,6 +133,12 @@ class LossCallback(LoggingMixin, Callback):
         self.optimizer.step()
         if self.lr_schedule is not None:
             self.lr_schedule.step()
+            self._take_learning_rate()
+
+    def _take_learning_rate(self) -> None:
+        if isinstance(self.lr_schedule, Schedule):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.lr_schedule.value
 
     def _clip(self) -> float | Tensor:
         limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
@@ -242,6 +251,7 @@ class LossCallback(LoggingMixin, Callback):
             network.load_state_dict(state_dict["network"])
         if load_hparams and self.lr_schedule is not None:
             self.lr_schedule.load_state_dict(state_dict["lr_schedule"])
+            self._take_learning_rate()
         if load_hparams:
             self.updates = state_dict.get("updates", 0)
         self.loss_value, self.grad_norm = None, float("nan")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from gridrl.errors import BindingError, TrainingShutdownException, did_you_mean
 from gridrl.train.binding import Call, Names, bind, is_overridden
 from gridrl.train.callback import Callback
 from gridrl.train.waiting import wait_until_ready
+from gridrl.utils.threading import WeakReference
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +21,9 @@ _UPDATE = ("begin_cycle", "begin_batch", "backward", "end_batch", "end_cycle")
 class StateDict(dict[str, Any]):
     """What the callbacks of one trainer share, by name."""
 
-    def get_handle(self) -> weakref.ReferenceType[StateDict]:
+    def get_handle(self) -> WeakReference[StateDict]:
         """A handle that gives this dict when it is called, None once nobody else holds it."""
-        return weakref.ref(self)
+        return WeakReference(self)
 
 
 class Trainer:

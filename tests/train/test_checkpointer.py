@@ -179,6 +179,21 @@ def test_what_a_checkpoint_lacks_is_told_with_what_it_has(tmp_path: Path) -> Non
         Trainer([more.loader(0)]).train()
 
 
+def test_a_checkpoint_of_other_ranks_gives_networks_and_optimisers_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program(tmp_path)
+    program.train(2, program.checkpointer(2))
+    monkeypatch.setattr("gridrl.train.checkpoint.num_procs", lambda: 2)
+    with pytest.raises(
+        CheckpointError, match=r"was written by 1 MPI rank\(s\), this training has 2: generators and mem"
+    ):
+        Trainer([program.loader(0)]).train()
+    trainer = Trainer([program.loader(0, load_hparams=False)])
+    trainer.train()
+    assert trainer.state["bp_step"] == 0
+
+
 def test_places_where_there_is_no_checkpoint_are_told(tmp_path: Path) -> None:
     program = Program(tmp_path)
     with pytest.raises(InvalidCheckpointLocation, match=r"Checkpoint folder .*checkpoints does not exist"):

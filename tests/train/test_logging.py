@@ -17,7 +17,6 @@ from PIL import Image
 from gridrl.errors import BadValue
 from gridrl.log.metrics import LoggingMixin
 from gridrl.log.progress import read_progress
-from gridrl.log.video import as_gif, as_images
 from gridrl.train.bar import ProgressBar
 from gridrl.train.callback import Callback
 from gridrl.train.logging import SinkLogger, SystemLogger, TensorboardLogger, TerminalLogger, WBLogger
@@ -118,17 +117,6 @@ def test_a_summary_writer_gets_everything_and_the_video_moves(tmp_path: Path) ->
     assert Image.open(io.BytesIO(video.encoded_image_string)).format == "GIF"
 
 
-def test_frames_become_a_gif_that_runs_at_its_speed() -> None:
-    moving = np.zeros((3, 1, 4, 4))
-    moving[1] = 1.0
-    gif = Image.open(io.BytesIO(as_gif(moving, per_second=5)))
-    assert gif.n_frames == 3  # type: ignore[attr-defined]
-    assert gif.info["duration"] == 200
-    gif.seek(1)
-    assert np.asarray(gif.convert("RGB")).min() == 255
-    assert as_images(np.stack([moving, moving])).shape == (3, 4, 8, 3), "several videos stand side by side"
-
-
 def test_the_terminal_logger_writes_a_line_for_each_number(caplog: pytest.LogCaptureFixture) -> None:
     everything = Everything()
     caplog.set_level(logging.INFO, "gridrl.train.logging")
@@ -201,6 +189,17 @@ def test_wandb_that_is_not_there_or_lacks_its_names_is_told(monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(BadValue, match="WBLogger needs wandb"):
         WBLogger([], {"wandb_project": "tests", "wandb_run": "x"}, 1)
+
+
+def test_the_first_rank_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("gridrl.train.logging.proc_id", lambda: 1)
+    monkeypatch.setattr("gridrl.train.bar.proc_id", lambda: 1)
+    everything, writer = Everything(), Writer()
+    config = {"wandb_project": "tests", "wandb_run": "x"}
+    writers = [TensorboardLogger([everything], writer, 1), TerminalLogger([everything], 1), ProgressBar()]
+    Trainer([everything, *writers, WBLogger([], config, 1), SinkLogger([everything], 1, tmp_path)], BATCHES).train()
+    assert writer.scalars == {}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_notes_nothing_cannot_be_logged() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gridrl.errors import CheckpointError, NotFinite, ShapeError
 from gridrl.nn.flat import FlatParameters
 from gridrl.nn.optimizers import FlatAdam
+from gridrl.schedules import LinearSchedule
 from gridrl.train.averaging import average_gradient
 from gridrl.train.loss import JointLoss, LossCallback
 from gridrl.train.trainer import Trainer
@@ -112,6 +113,26 @@ def test_the_learning_rate_schedule_steps_and_is_saved() -> None:
     assert fresh.lr_schedule.last_epoch == 2
     assert fresh.optimizer.param_groups[0]["lr"] == pytest.approx(0.025)
     assert fresh.net.weight.item() == trained.net.weight.item()
+
+
+def test_a_schedule_of_ours_is_the_learning_rate_after_so_many_updates() -> None:
+    def made() -> Linear:
+        net = one_weight(1.0)
+        optimizer = FlatAdam(FlatParameters([net]).segments[0])
+        return Linear(net, lr_schedule=LinearSchedule(0.4, 0.0, 4), name="fit", optimizer=optimizer)
+
+    trained, fresh, other = made(), made(), made()
+    assert trained.scalar_logs == {}
+    assert trained.optimizer.param_groups[0]["lr"] == 0.4
+    Trainer([trained], [batch([1.0], [0.0])] * 3).train()
+    assert trained.scalar_logs["loss/fit_lr"] == pytest.approx(0.1)
+    fresh.load_state_dict(trained.state_dict(), load_optimizer=False)
+    assert fresh.optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+    for loss in (trained, fresh):
+        Trainer([loss], [batch([1.0], [0.0])]).train()
+        assert loss.optimizer.param_groups[0]["lr"] == 0.0
+    other.load_state_dict(trained.state_dict(), load_optimizer=False, load_hparams=False)
+    assert other.optimizer.param_groups[0]["lr"] == 0.4
 
 
 def test_parts_of_a_state_can_be_left_where_they_are() -> None:
