@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -106,3 +106,10 @@ class DictResponse:
 
     list_data: dict[str, FloatList]
     scalar_data: dict[str, float] = field(default_factory=dict)
+
+
+class MemoryProxy(Protocol):
+    """Between who acts and the memory that is learned from: takes what agents saw and did, a step at a time."""
+
+    def add(self, observations: Mapping[AgentId, DictObservation], responses: Mapping[AgentId, DictResponse]) -> None:
+        """Takes observations, and the responses of all agents whose episode goes on."""

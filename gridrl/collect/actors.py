@@ -15,9 +15,12 @@ from torch import nn
 from gridrl.agents import BatchAgent
 from gridrl.envs.spaces import action_dim
 from gridrl.errors import BadValue
+from gridrl.nn.gaussian_policy import LOG_STD_BOUNDS, MEAN_BOUND, GaussianMlpPolicy
 from gridrl.nn.mlp import NumpyMLP, plain_layers
+from gridrl.nn.squashed import SquashedGaussianHead
 
 Array: TypeAlias = npt.NDArray[Any]
+Evaluate: TypeAlias = Callable[[Array], Array]
 
 
 class MLPAgentProxy(BatchAgent):
@@ -41,8 +44,8 @@ class MLPAgentProxy(BatchAgent):
         """Takes views of the policy's parameters: they stay where they are, and the newest ones act.
 
         Args:
-            policy: has a plain `net` and a `head` that draws noise and makes actions of both, such as
-                `gridrl.nn.policies.MLPGaussianActor`, float32 and on the CPU.
+            policy: a `gridrl.nn.gaussian_policy.GaussianMlpPolicy`, or one with a plain `net` and a `head` that draws
+                noise and makes actions of both, such as `gridrl.nn.policies.MLPGaussianActor`; float32, on the CPU.
             seed: of the noise, or what draws it; None: 0.
             deterministic: whether the likeliest actions are taken.
             input_key: the part of an observation that the network takes, flattened.
@@ -52,14 +55,15 @@ class MLPAgentProxy(BatchAgent):
             BadValue: for any other policy.
         """
         super().__init__((input_key,), (output_key,))
-        net, head = getattr(policy, "net", None), getattr(policy, "head", None)
-        layers = plain_layers(net) if isinstance(net, nn.Module) else None
-        if layers is None or head is None or layers[0].linear.weight.device.type != "cpu":
+        parts = _emotes_parts(policy) if isinstance(policy, GaussianMlpPolicy) else _parts(policy)
+        if parts is None:
             raise BadValue(
                 f"{type(policy).__name__} is no plain MLP with a head on the CPU, which numpy could evaluate: "
                 "GenericAgentProxy acts by any torch policy."
             )
-        self._policy, self._head, self._net = policy, head, NumpyMLP(layers)
+        self._policy = policy
+        self._net: Evaluate = parts[0]
+        self._head: Any = parts[1]
         self._rng = np.random.default_rng(0 if seed is None else seed)
         self._deterministic = deterministic
 
@@ -72,7 +76,7 @@ class MLPAgentProxy(BatchAgent):
     def act(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `BatchAgent`."""
         obs = inputs[self._input_keys[0]]
-        out = self._net.batch(np.asarray(obs, np.float32).reshape(len(obs), -1))
+        out = self._net(np.asarray(obs, np.float32).reshape(len(obs), -1))
         if self._deterministic:
             action = self._head.mode(out)
         else:
@@ -154,3 +158,27 @@ class RandomAgentProxy(BatchAgent):
         low = np.where(np.isfinite(space.low), space.low, np.where(np.isfinite(space.high), space.high - 1.0, -1.0))
         high = np.where(np.isfinite(space.high), space.high, low + np.where(np.isfinite(space.low), 1.0, 2.0))
         return {"actions": self._rng.uniform(low, high, (count, *space.shape)).astype(space.dtype)}
+
+
+def _parts(policy: Any) -> tuple[Evaluate, Any] | None:
+    """What a policy's network gives for observations, by numpy, and its head; None where numpy cannot."""
+    head, net = getattr(policy, "head", None), _numpy(getattr(policy, "net", None))
+    return None if head is None or net is None else (net.batch, head)
+
+
+def _emotes_parts(policy: GaussianMlpPolicy) -> tuple[Evaluate, SquashedGaussianHead] | None:
+    layers = (policy.encoder, nn.Sequential(policy.policy.mean), nn.Sequential(policy.policy.log_std))
+    encoder, mean, log_std = map(_numpy, layers)
+    if encoder is None or mean is None or log_std is None:
+        return None
+
+    def evaluate(obs: Array) -> Array:
+        features = encoder.batch(obs)
+        return np.concatenate([np.clip(mean.batch(features), -MEAN_BOUND, MEAN_BOUND), log_std.batch(features)], 1)
+
+    return evaluate, SquashedGaussianHead(policy.policy.action_dim, *LOG_STD_BOUNDS)
+
+
+def _numpy(net: Any) -> NumpyMLP | None:
+    layers = plain_layers(net) if isinstance(net, nn.Module) else None
+    return None if layers is None or layers[0].linear.weight.device.type != "cpu" else NumpyMLP(layers)

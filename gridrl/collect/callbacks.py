@@ -8,12 +8,13 @@ from typing import Any
 from gymnasium.vector import VectorEnv
 
 from gridrl.agents import AgentProxy
-from gridrl.collect.vector import MemoryProxy, VectorCollector
+from gridrl.collect.vector import VectorCollector
 from gridrl.envs.stepping import Episode
 from gridrl.errors import BadValue
 from gridrl.log.metrics import LoggingMixin
 from gridrl.memory.staging import Staging
 from gridrl.train.callback import Callback
+from gridrl.typing import MemoryProxy
 
 
 class GymCollector(LoggingMixin, Callback):

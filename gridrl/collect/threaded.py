@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from gridrl.agents import AgentProxy
 from gridrl.collect.callbacks import GymCollector
-from gridrl.collect.vector import MemoryProxy
 from gridrl.envs.stepping import Episode
 from gridrl.errors import BadValue, GridRLError
 from gridrl.memory.staging import Staging
+from gridrl.typing import MemoryProxy
 
 # Episodes that wait to be noted in the log.
 _EPISODES = 10_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
@@ -17,7 +16,7 @@ from gridrl.envs.stepping import Episode
 from gridrl.errors import BadValue, ColumnError, did_you_mean
 from gridrl.memory.columns import TagColumn, VirtualColumn
 from gridrl.memory.staging import Staging
-from gridrl.typing import AgentId, DictObservation, DictResponse, EpisodeState
+from gridrl.typing import AgentId, DictObservation, EpisodeState, MemoryProxy
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -35,14 +34,6 @@ class Collector(Protocol):
 
     def collect(self, steps: int) -> list[Episode]:
         """Steps every environment so many times, and gives the episodes that ended."""
-        ...
-
-
-class MemoryProxy(Protocol):
-    """Where what agents saw and did goes, a step at a time."""
-
-    def add(self, observations: Mapping[AgentId, DictObservation], responses: Mapping[AgentId, DictResponse]) -> None:
-        """Takes observations, and the responses of all whose episode goes on."""
         ...
 
 

@@ -14,8 +14,8 @@ from gridrl.nn.mlp import mlp
 from gridrl.ops.squashed import squashed_gaussian_sample
 
 # tanh(5) = 0.9999: farther out the mean moves the action no more
-_MEAN_BOUND = 5.0
-_LOG_STD_BOUNDS = (-20.0, 2.0)
+MEAN_BOUND = 5.0
+LOG_STD_BOUNDS = (-20.0, 2.0)
 
 
 class BasePolicy(nn.Module):
@@ -78,10 +78,10 @@ class GaussianPolicyHead(BasePolicy):
         Returns:
             Actions [B, action_dim]; in training mode their log-probabilities [B, 1] too.
         """
-        mean = self.mean(x).clamp(-_MEAN_BOUND, _MEAN_BOUND)
+        mean = self.mean(x).clamp(-MEAN_BOUND, MEAN_BOUND)
         if epsilon is None and not self.training:
             return torch.tanh(mean)
-        log_std = self.log_std(x).clamp(*_LOG_STD_BOUNDS)
+        log_std = self.log_std(x).clamp(*LOG_STD_BOUNDS)
         action, logp = squashed_gaussian_sample(mean, log_std, torch.randn_like(mean) if epsilon is None else epsilon)
         return (action, logp.unsqueeze(1)) if self.training else action
 

@@ -14,6 +14,7 @@ from torch import nn
 from gridrl.collect import actors
 from gridrl.collect.actors import FunctionAgentProxy, MLPAgentProxy, RandomAgentProxy
 from gridrl.errors import BadValue
+from gridrl.nn.gaussian_policy import GaussianMlpPolicy
 from gridrl.nn.policies import MLPCategoricalActor, MLPGaussianActor
 from gridrl.typing import DictObservation, EpisodeState
 
@@ -32,6 +33,18 @@ def test_numpy_acts_with_the_newest_parameters(kind: type[MLPGaussianActor | MLP
             for parameter in policy.parameters():
                 parameter.mul_(-1.5)
     assert agent.policy is policy
+
+
+def test_emotes_policy_acts_by_numpy_as_by_torch() -> None:
+    policy = GaussianMlpPolicy(3, 2, [8, 8], rng=0)
+    policy.policy.mean.bias.data += 4.0  # some means lie beyond their bound
+    policy.policy.log_std.bias.data[1] = 3.0
+    obs = torch.as_tensor(OBS, dtype=torch.float32)
+    noise = np.random.default_rng(4).standard_normal((6, 2), np.float32)
+    wanted = policy(obs, torch.as_tensor(noise))[0].detach()
+    assert MLPAgentProxy(policy, seed=4).act({"obs": OBS})["actions"] == pytest.approx(wanted.numpy(), abs=1e-6)
+    best = MLPAgentProxy(policy, deterministic=True).act({"obs": OBS})["actions"]
+    assert best == pytest.approx(policy.eval()(obs).detach().numpy(), abs=1e-6)
 
 
 def test_noise_comes_from_the_seed() -> None:
