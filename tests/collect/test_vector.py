@@ -86,7 +86,7 @@ def test_that_holds_however_long_episodes_are(plans: list[Plan], mode: Autoreset
     collect_and_compare(plans, mode, kind, agents()["arrays"], steps)
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+@pytest.mark.parametrize("mode", MODES)
 def test_environments_in_processes_are_stored_alike(mode: AutoresetMode) -> None:
     env = AsyncVectorEnv([lambda: Scripted(0, PLANS[0]), lambda: Scripted(1, PLANS[1])], autoreset_mode=mode)
     table = table_of(env)
