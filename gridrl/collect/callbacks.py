@@ -165,9 +165,8 @@ class SimpleGymCollector(GymCollector):
         super().__init__(env, agent, memory, render, warmup_steps, seed=seed)
         self._bp_steps_per_inf = bp_steps_per_inf
 
-    def begin_batch(self, bp_step: int) -> dict[str, Any] | None:
+    def begin_batch(self, bp_step: int) -> dict[str, Any]:
         """Collects, if it is time to."""
-        if bp_step % self._bp_steps_per_inf:
-            return None
-        self.collect_data()
+        if bp_step % self._bp_steps_per_inf == 0:
+            self.collect_data()
         return {"inf_step": self.collector.env_steps}

@@ -152,8 +152,9 @@ class MemoryWarmup(Callback):
     """Waits, before the first update, until the memory holds what a batch takes. A `Trainer` waits for its dataloader
     by itself; this serves other loaders, and exports that are asked for meanwhile.
 
-    It waits for collectors in other threads. One that collects in this thread has to come before: in a callback's
-    `begin_training`, or before `train()`. Without either an error says so.
+    It waits for collectors in other threads, and lets those of `gridrl.collect` that have no thread collect meanwhile.
+    Others that collect in this thread have to come before: in a callback's `begin_training`, or before `train()`.
+    Without any an error says so.
     """
 
     priority = 100
@@ -178,15 +179,18 @@ class MemoryWarmup(Callback):
         self._loader, self._exporter, self._shutdown_signal = loader, exporter, shutdown_signal
         self._patience_s = patience_s
 
-    def begin_training(self) -> None:
+    def begin_training(self, while_waiting: Callable[[], Any] | None = None) -> None:
         """Waits.
+
+        Args:
+            while_waiting: collects, or waits for who does; from a collector's `begin_training`.
 
         Raises:
             NotEnoughData: nobody is there who could fill the memory, or nothing has come for `patience_s`.
             TrainingShutdownException: the signal was given.
         """
         meanwhile = None if self._exporter is None else self._exporter.process_pending_exports
-        wait_until_ready(self._loader, self._shutdown_signal, meanwhile, self._patience_s)
+        wait_until_ready(self._loader, self._shutdown_signal, meanwhile, self._patience_s, while_waiting)
 
 
 class MemoryImporterCallback(Callback):

@@ -104,7 +104,7 @@ class Trainer:
         try:
             self._run_outside_update("restore_state")
             self._run_outside_update("begin_training")
-            wait_until_ready(self.dataloader, shutdown_signal)
+            wait_until_ready(self.dataloader, shutdown_signal, collect=self.state.get("while_waiting"))
             for batch in self.dataloader:
                 if shutdown_signal is not None and shutdown_signal():
                     raise TrainingShutdownException("the shutdown signal was given")

@@ -26,6 +26,7 @@ def wait_until_ready(
     shutdown_signal: Callable[[], bool] | None = None,
     meanwhile: Callable[[], Any] | None = None,
     patience_s: float = PATIENCE_S,
+    collect: Callable[[], Any] | None = None,
 ) -> None:
     """Returns as soon as a source of batches is ready; at once where it knows no `is_ready`.
 
@@ -34,6 +35,8 @@ def wait_until_ready(
         shutdown_signal: asked while waiting; True ends the wait.
         meanwhile: called again and again while waiting.
         patience_s: seconds without anything new after which the wait is given up.
+        collect: a collector's `while_waiting`, called instead of sleeping: it collects some, or waits a moment for
+            the thread that does, and raises what went wrong there.
 
     Raises:
         NotEnoughData: nobody is there who could add what is missing, or nothing has come for `patience_s`.
@@ -52,7 +55,7 @@ def wait_until_ready(
         shortage, now = _shortage(loader), time.monotonic()
         if shortage != newest:
             newest, came_at = shortage, now
-        if not _others_run():
+        if collect is None and not _others_run():
             raise NotEnoughData(
                 f"{shortage}. Training would wait for ever: no other thread runs that could add any. Collect enough "
                 "before train() is called (or in a callback's begin_training), or collect in a thread beside it."
@@ -62,7 +65,10 @@ def wait_until_ready(
         if now - told_at > _TOLD_EVERY_S:
             told_at = now
             log.info("Waiting for data: %s", shortage)
-        time.sleep(_LOOKS_EVERY_S)
+        if collect is None:
+            time.sleep(_LOOKS_EVERY_S)
+        else:
+            collect()
 
 
 def _shortage(loader: Any) -> str:

@@ -21,9 +21,11 @@ from gridrl.collect.threaded import ThreadedGymCollector
 from gridrl.collect.vector_steps import VectorSteps
 from gridrl.errors import BadValue, GridRLError
 from gridrl.memory.builders import DictObsMemoryTable
+from gridrl.memory.loader import MemoryLoader
 from gridrl.memory.proxy import MemoryTableProxy
 from gridrl.memory.staging import Staging
 from gridrl.train.callback import Callback
+from gridrl.train.control import BackPropStepsTerminator, MemoryWarmup
 from gridrl.train.trainer import Trainer
 from tests.collect import worlds
 from tests.collect.worlds import TERMINATED, TRUNCATED, Plan
@@ -125,14 +127,25 @@ def test_a_restored_collector_counts_on_and_gives_no_identity_twice() -> None:
     assert other.scalar_logs == collector.scalar_logs
 
 
-def test_waiting_for_data_collects_it() -> None:
+@pytest.mark.parametrize("warms_up", [False, True])
+@pytest.mark.parametrize("kind", [SimpleGymCollector, ThreadedGymCollector])
+def test_whoever_waits_for_data_lets_it_be_collected(kind: type[GymCollector], warms_up: bool) -> None:
     env = worlds.vector(PLANS)
     table = table_of(env)
-    collector = SimpleGymCollector(env, AGENT, MemoryTableProxy(table, use_terminal=True))
-    while_waiting = collector.begin_training()["while_waiting"]
-    while table.size() < 20:
-        while_waiting()
-    assert collector.collector.env_steps >= 20
+    loader = MemoryLoader(table, 40, 1, "batch_size")
+    collector = kind(env, AGENT, MemoryTableProxy(table, use_terminal=True))
+    trainer = Trainer([collector, *([MemoryWarmup(loader)] if warms_up else []), BackPropStepsTerminator(3)], loader)
+    trainer.train()
+    assert trainer.state["bp_step"] == 3
+    assert trainer.state["inf_step"] >= 40
+
+
+def test_what_goes_wrong_in_the_thread_ends_a_wait_for_data() -> None:
+    env = worlds.vector(PLANS)
+    loader = MemoryLoader(table_of(env), 40, 1, "batch_size")
+    for waiting in ([], [MemoryWarmup(loader)]):
+        with pytest.raises(ZeroDivisionError):
+            Trainer([ThreadedGymCollector(env, AGENT, Failing(20)), *waiting], loader).train()
 
 
 class Failing:
