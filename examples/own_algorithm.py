@@ -3,20 +3,19 @@
     python -m gridrl.run examples/own_algorithm.py:soft_q --env CartPole-v1 --temperature 0.3 1.0 --seeds 2
 
 One network gives the value of each action. It acts by their softmax, so that nothing else explores, and learns from
-replay. What is new is the loss and three short callbacks; memory, collector, loader, trainer and launcher are gridrl's.
+replay. What is new is one loss and two short callbacks; memory, collector, loader, trainer, rows and launcher are
+gridrl's.
 """
-
-import itertools
-from pathlib import Path
 
 import torch
 from torch.nn.functional import smooth_l1_loss
 
-from gridrl import EpochLogger, ExperimentGrid
+from gridrl import ExperimentGrid
 from gridrl.collect.actors import MLPAgentProxy
 from gridrl.collect.vector import VectorCollector
 from gridrl.collect.vector_steps import VectorSteps
 from gridrl.envs.making import make_vector
+from gridrl.log.metrics import LoggingMixin
 from gridrl.log.progress import read_progress
 from gridrl.memory.builders import DictObsMemoryTable
 from gridrl.memory.loader import MemoryLoader
@@ -24,12 +23,14 @@ from gridrl.memory.staging import Staging
 from gridrl.memory.strategies import UniformSampleStrategy
 from gridrl.nn.policies import MLPCategoricalActor
 from gridrl.train.callback import Callback
+from gridrl.train.control import BackPropStepsTerminator
+from gridrl.train.logging import SinkLogger
 from gridrl.train.loss import LossCallback
 from gridrl.train.trainer import Trainer
 
 
 class SoftQLoss(LossCallback):
-    """How far Q(s, a) is from r + gamma V(s'), where V is the soft maximum of Q: what a softmax of it earns, and more.
+    """How far Q(s, a) is from r + gamma V(s'), where V is the soft maximum of Q: what its softmax earns, and more.
 
     The network gives Q / temperature, which are the logits of the policy.
     """
@@ -46,19 +47,27 @@ class SoftQLoss(LossCallback):
         return smooth_l1_loss(q, wanted)
 
 
-class Collect(Callback):
-    """Steps the environments once before each update, with the newest policy."""
+class Collect(LoggingMixin, Callback):
+    """Steps the environments once before each update, with the newest policy, and notes the returns."""
 
-    def __init__(self, collector):
+    def __init__(self, collector, first):
         super().__init__()
-        self.collector, self.returns = collector, []
+        self.collector, self.first = collector, first
+
+    def begin_training(self):
+        self.note(self.collector.collect(self.first))
 
     def begin_batch(self):
-        self.returns += [episode.ret for episode in self.collector.step()]
+        self.note(self.collector.step())
+
+    def note(self, episodes):
+        for episode in episodes:
+            self.log_windowed_scalar("windowed[20]:EpRet", episode.ret)
+        self.log_scalar("TotalEnvInteracts", self.collector.env_steps)
 
 
 class Follow(Callback):
-    """Draws one network after another."""
+    """Draws one network slowly after another."""
 
     def __init__(self, network, target, rate):
         super().__init__()
@@ -70,31 +79,13 @@ class Follow(Callback):
             target.lerp_(parameter, self.rate)
 
 
-class Rows(Callback):
-    """Writes a row of progress.txt every so many updates."""
-
-    def __init__(self, logger, collect, loss, every):
-        super().__init__(cycle=every)
-        self.logger, self.collect, self.loss = logger, collect, loss
-
-    def end_cycle(self, bp_step):
-        returns, self.collect.returns = self.collect.returns, []
-        for ret in returns:
-            self.logger.store(EpRet=ret)
-        self.logger.log_tabular("Updates", bp_step)
-        self.logger.log_tabular("EpRet", average_only=True)
-        self.logger.log_tabular("TotalEnvInteracts", self.collect.collector.env_steps)
-        self.logger.log_tabular("LossQ", float(self.loss.loss_value))
-        self.logger.dump_tabular()
-
-
 def soft_q(env_fn, temperature=0.3, updates=1500, gamma=0.98, lr=2e-3, seed=0, logger_kwargs=None):
     """Learns by soft Q-learning.
 
     Args:
         env_fn: makes an environment with discrete actions.
         temperature: what a nat of entropy is worth, in units of reward.
-        updates: how often to learn; the four environments step once before each.
+        updates: how often to learn; four environments step once before each.
         gamma: discount per environment step.
         lr: learning rate of Adam.
         seed: of everything random.
@@ -114,8 +105,9 @@ def soft_q(env_fn, temperature=0.3, updates=1500, gamma=0.98, lr=2e-3, seed=0, l
     )
     staging = Staging(table, num_envs=4, steps=16)
     collector = VectorCollector(env, MLPAgentProxy(policy, seed=seed), staging, seed=seed)
-    collector.collect(128)
+    loader = MemoryLoader(table, rollout_count=128, rollout_length=1, size_key="batch_size")
 
+    collect = Collect(collector, first=128)
     loss = SoftQLoss(
         target.net,
         temperature,
@@ -125,11 +117,9 @@ def soft_q(env_fn, temperature=0.3, updates=1500, gamma=0.98, lr=2e-3, seed=0, l
         optimizer=torch.optim.Adam(policy.parameters(), lr=lr),
         max_grad_norm=10.0,
     )
-    with EpochLogger(**(logger_kwargs or {})) as logger:
-        collect = Collect(collector)
-        callbacks = [collect, loss, Follow(policy, target, 0.01), Rows(logger, collect, loss, every=updates // 10)]
-        loader = MemoryLoader(table, rollout_count=128, rollout_length=1, size_key="batch_size")
-        Trainer(callbacks, itertools.islice(loader, updates)).train()
+    output_dir = (logger_kwargs or {}).get("output_dir", ".")
+    rows = SinkLogger([collect, loss], log_interval=updates // 10, output_dir=output_dir)
+    Trainer([collect, loss, Follow(policy, target, 0.01), rows, BackPropStepsTerminator(updates)], loader).train()
     collector.close()
 
 
@@ -141,6 +131,6 @@ if __name__ == "__main__":
     result = grid.run(soft_q, data_dir="data")
     assert result.ok
     for run in result:
-        returns = read_progress(Path(run.run_dir) / "progress.txt")["EpRet"]
+        returns = read_progress(run.run_dir / "progress.txt")["EpRet"]
         print(f"{run.name}: {returns[0]:.0f} at first, {returns[-1]:.0f} in the end")
         assert returns[-1] > 80 > 40 > returns[0]
