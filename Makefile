@@ -68,6 +68,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/launch.py
 	$(BIN)/python benchmarks/results.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/endurance.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/figures.py
 

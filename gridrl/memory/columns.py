@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gridrl.errors import ColumnError, Problems, did_you_mean
 from gridrl.memory.episodes import Episodes
-from gridrl.memory.rows import BaseStorage, TagStorage
+from gridrl.memory.rows import Array, BaseStorage, TagStorage
 from gridrl.memory.storage import VirtualStorage
 
 
@@ -124,3 +124,35 @@ def make_storages(
         else stored[name]
         for name, column in columns.items()
     }
+
+
+def checked_rows(
+    stored: Mapping[str, BaseStorage], sequence: Mapping[str, Any], length_key: str, extra: Mapping[str, int | None]
+) -> dict[str, Array]:
+    """The columns of an episode as arrays, all of its faults told at once.
+
+    Args:
+        stored: the columns that have rows of their own.
+        sequence: by column.
+        length_key: the column that says how many steps it has.
+        extra: rows that a column has to have beyond the steps; nothing, or None: 0 or 1.
+
+    Raises:
+        ColumnError: columns are missing, unknown, or of another shape, length or dtype.
+    """
+    problems = Problems()
+    for name in sequence.keys() - stored.keys():
+        problems.add(f"There is no column {name!r} to fill.{did_you_mean(name, stored)}")
+    missing = [name for name in stored if name not in sequence]
+    if missing:
+        problems.add(f"Columns are missing: {', '.join(map(repr, missing))}.")
+    problems.raise_if_any(ColumnError)
+    steps = int(np.shape(sequence[length_key])[0]) if np.ndim(sequence[length_key]) else 0
+    rows: dict[str, Array] = {}
+    for name, storage in stored.items():
+        try:
+            rows[name] = storage.check(name, sequence[name], steps, extra.get(name))
+        except ColumnError as error:
+            problems.add(str(error))
+    problems.raise_if_any(ColumnError)
+    return rows

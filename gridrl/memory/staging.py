@@ -123,18 +123,26 @@ class Staging:
     def flush(self) -> None:
         """Stores the steps that wait; episodes that go on are cut into pieces here.
 
+        Where anything is wrong, none of them is stored, and all wait on.
+
         Raises:
-            ColumnError: columns are missing, or what followed the end of an episode or the last step was not given.
-            ShapeError: rows of other than N environments.
+            ColumnError: columns are missing or do not fit the table's, or what followed the end of an episode or the
+                last step was not given.
+            ShapeError: rows of other than N environments, or more steps than the table holds.
             BadValue: a row that is no step stands in the middle of an episode.
         """
         if not self._rows:
             return
         flags, columns = self._checked()
+        sequences: dict[int, dict[str, Any]] = {}
+        identity = self._next_identity
         for sequence in self._pieces(flags, columns):
-            while self._next_identity in self.table.episodes:  # from an archive, or of another staging
-                self._next_identity += 1
-            self.table.add_sequence(self._next_identity, sequence)
+            while identity in self.table.episodes:  # from an archive, or of another staging
+                identity += 1
+            sequences[identity] = sequence
+            identity += 1
+        self.table.add_sequences(sequences)
+        self._next_identity = identity
         self._rows, self._terminated, self._truncated, self._valid, self._following = [], [], [], [], {}
 
     def state_dict(self) -> dict[str, Any]:

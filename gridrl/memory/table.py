@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gridrl.errors import BadValue, CheckpointError, ColumnError, Problems, ShapeError, did_you_mean
+from gridrl.errors import BadValue, CheckpointError, ColumnError, ShapeError
 from gridrl.memory import archive, snapshot
 from gridrl.memory.archive import TableSerializationVersion
-from gridrl.memory.columns import Column, by_name, make_storages
+from gridrl.memory.columns import Column, by_name, checked_rows, make_storages
 from gridrl.memory.episodes import Episodes
 from gridrl.memory.protocol import MemoryTable
 from gridrl.memory.rows import Array, Draw
@@ -145,17 +145,34 @@ class ArrayMemoryTable:
             ShapeError: it is longer than the whole table. Cut it into pieces of at most `maxlen` steps, each with an
                 identity of its own, or make the table larger.
         """
+        self.add_sequences({identity: sequence})
+
+    def add_sequences(self, sequences: Mapping[int, Mapping[str, Any]]) -> None:
+        """Adds episodes, the first one first; where anything is wrong with one of them, nothing has changed.
+
+        Args:
+            sequences: by identity, see `add_sequence`.
+
+        Raises:
+            BadValue, ColumnError, ShapeError: see `add_sequence`.
+        """
         with self.lock:
-            rows = self._checked(sequence, {name: storage.extra for name, storage in self._stored.items()})
-            steps = len(rows[self.length_key])
-            self.episodes.check(identity, steps)
-            if steps > self.maxlen:
-                raise ShapeError(
-                    f"Episode {identity} has {steps} steps, the table holds {self.maxlen}: cut it into pieces, or make "
-                    "the table larger with resize()."
-                )
-            self._make_room(steps)
-            self._add(int(identity), steps, rows)
+            extra = {name: storage.extra for name, storage in self._stored.items()}
+            checked: list[tuple[int, int, dict[str, Array]]] = []
+            for identity, sequence in sequences.items():
+                rows = self._checked(sequence, extra)
+                steps = len(rows[self.length_key])
+                self.episodes.check(identity, steps)
+                if steps > self.maxlen:
+                    raise ShapeError(
+                        f"Episode {identity} has {steps} steps, the table holds {self.maxlen}: cut it into pieces, or "
+                        "make the table larger with resize()."
+                    )
+                extra = {name: len(array) - steps for name, array in rows.items()}
+                checked.append((int(identity), steps, rows))
+            for identity, steps, rows in checked:
+                self._make_room(steps)
+                self._add(identity, steps, rows)
 
     def sample(self, count: int, sequence_length: int, rng: np.random.Generator | None = None) -> SampleResult:
         """Draws sequences.
@@ -297,28 +314,7 @@ class ArrayMemoryTable:
         return max((s.reach for s in self.storages.values() if isinstance(s, VirtualStorage)), default=0)
 
     def _checked(self, sequence: Mapping[str, Any], extra: Mapping[str, int | None]) -> dict[str, Array]:
-        """The columns of an episode as arrays, all of its faults told at once.
-
-        Args:
-            sequence: by column.
-            extra: rows that a column has to have beyond the steps; nothing, or None: 0 or 1.
-        """
-        stored, problems = self._stored, Problems()
-        for name in sequence.keys() - stored.keys():
-            problems.add(f"There is no column {name!r} to fill.{did_you_mean(name, stored)}")
-        missing = [name for name in stored if name not in sequence]
-        if missing:
-            problems.add(f"Columns are missing: {', '.join(map(repr, missing))}.")
-        problems.raise_if_any(ColumnError)
-        steps = int(np.shape(sequence[self.length_key])[0]) if np.ndim(sequence[self.length_key]) else 0
-        rows: dict[str, Array] = {}
-        for name, storage in stored.items():
-            try:
-                rows[name] = storage.check(name, sequence[name], steps, extra.get(name))
-            except ColumnError as error:
-                problems.add(str(error))
-        problems.raise_if_any(ColumnError)
-        return rows
+        return checked_rows(self._stored, sequence, self.length_key, extra)
 
     def _make_room(self, steps: int) -> None:
         while self.episodes.size + steps > self.maxlen:
