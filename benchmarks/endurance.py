@@ -207,11 +207,11 @@ def cost(steps: int, directory: Path) -> Cost:
 def section(wear: Wear, cost: Cost, steps: int) -> list[str]:
     """What stands on the page."""
     operations = (
-        f"{wear.operations:,} random operations on a prioritised table of {MAXLEN:,} steps (draws of sequences of 1 to 8"
-        " steps, new priorities, episodes of 1 to 400 steps, other sizes, clearing, its own checkpoint) take "
-        f"{wear.cpu_s:.0f} CPU seconds. What it holds, places, starts and sizes are compared with a plain dict a hundred"
-        f" times on the way. From the first tenth on, the process grew by {wear.grown_mib:.1f} MiB, and the table's "
-        f"arrays had {wear.rows[0]:,} to {wear.rows[1]:,} rows."
+        f"{wear.operations:,} random operations on a prioritised table of {MAXLEN:,} steps (draws of sequences of 1 to "
+        "8 steps, new priorities, episodes of 1 to 400 steps, other sizes, clearing, its own checkpoint) take "
+        f"{wear.cpu_s:.0f} CPU seconds. What it holds, places, starts and sizes are compared with a plain dict a "
+        f"hundred times on the way. From the first tenth on, the process grew by {wear.grown_mib:.1f} MiB, and the "
+        f"table's arrays had {wear.rows[0]:,} to {wear.rows[1]:,} rows."
     )
     journal = (
         f"A checkpoint of a full table of {steps:,} steps (17 numbers observed, 6 acted) after {NEW:,} new ones, whole "
@@ -224,8 +224,8 @@ def section(wear: Wear, cost: Cost, steps: int) -> list[str]:
         f"| journal | {cost.commit_s:.3f} | {cost.commit_mb:.2f} |",
     ]
     restoring = (
-        f"Bringing it back takes {cost.restore_s:.1f} CPU seconds, and {cost.restore_mb:.0f} MB of memory at most beside "
-        f"the table itself ({cost.table_mb:.0f} MB)."
+        f"Bringing it back takes {cost.restore_s:.1f} CPU seconds, and {cost.restore_mb:.0f} MB of memory at most "
+        f"beside the table itself ({cost.table_mb:.0f} MB)."
     )
     return [operations, journal, "\n".join(rows), restoring, f"One thread; {machine('numpy', 'torch')}."]
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gridrl.errors import BadValue, ColumnError, ShapeError
+from gridrl.errors import BadValue, CheckpointError, ColumnError, ShapeError
+from gridrl.log.saving import portable
 from gridrl.memory.columns import Column, TagColumn, VirtualColumn
 from gridrl.memory.staging import Staging
 from gridrl.memory.storage import NextElementMapper, SyntheticDones
 from gridrl.memory.table import ArrayMemoryTable
 from tests.memory.tables import make_table
+from tests.memory.test_snapshot import saved_and_loaded
 
 COLUMNS = (
     Column("obs", (1,), np.float32),
@@ -141,3 +143,47 @@ def test_what_is_wrong_is_told() -> None:
     staging.put(rows(0), only(0), NOBODY)
     with pytest.raises(ColumnError, match="what followed the end of an episode"):
         staging.put(rows(1), NOBODY, NOBODY)  # begins another episode: nothing in it followed the end
+
+
+def test_a_block_is_stored_as_a_whole_or_not_at_all() -> None:
+    small = (Column("obs", (1,), np.float32), Column("actions", (), np.int8), *COLUMNS[2:4])
+    table = make_table(100, columns=small)
+    staging = Staging(table, 2, steps=9)
+    staging.put({"obs": np.zeros((2, 1)), "actions": np.array([5, 500])}, NOBODY, NOBODY, following=rows(1))
+    with pytest.raises(ColumnError, match="'actions' holds int8: int64 would lose what it says"):
+        staging.flush()
+    assert (table.size(), staging.staged) == (0, 1), "the first environment's steps fit, and are not stored either"
+    table = table_of(20)
+    staging = Staging(table, 2, steps=9)
+    for time in range(8):
+        staging.put(rows(time), NOBODY, only(1) & (time == 0), following=rows(time + 1))
+    table.resize(7)
+    with pytest.raises(ShapeError, match=r"Episode 0 has 8 steps, the table holds 7"):
+        staging.flush()
+    table.resize(20)
+    staging.flush()
+    assert [place.steps for place in table.episodes.places.values()] == [8, 1, 7]
+
+
+def test_steps_that_wait_go_into_checkpoints() -> None:
+    table, again = table_of(), table_of()
+    staging, other = Staging(table, 2, steps=9), Staging(again, 2, steps=9)
+    for time in range(5):
+        following = rows(time + 1) if time == 2 else None
+        staging.put(rows(time), only(0) & (time == 2), NOBODY, following, valid=~(only(0) & (time == 3)))
+    state = saved_and_loaded(portable(staging.state_dict()))
+    other.load_state_dict(state)
+    for one in (staging, other):
+        one.put(rows(5), NOBODY, NOBODY, following=rows(6))
+        one.flush()
+    assert held(again) == held(table)
+    assert (other.staged, len(held(again))) == (0, 3)
+    with pytest.raises(CheckpointError) as told:
+        Staging(table, 3, steps=4).load_state_dict(state)
+    assert str(told.value).splitlines() == [
+        "The checkpoint is of 2 environments, here are 3.",
+        "The checkpoint holds a block of 5 steps, here it has 4.",
+    ]
+    columns = (*COLUMNS, Column("more", (), np.float32))
+    with pytest.raises(CheckpointError, match=r"of the columns \['actions', 'obs'\], here are"):
+        Staging(make_table(columns=columns), 2, steps=9).load_state_dict(state)
