@@ -78,7 +78,7 @@ class Staging:
         self._rows: list[Rows] = []
         self._terminated: list[Array] = []
         self._truncated: list[Array] = []
-        self._valid: list[Array] = []
+        self._valid: dict[int, Array] = {}  # of the steps that have resets among them
         self._following: dict[int, Rows] = {}
         self._spaces: dict[str, Array] = {}  # used again for each block: the table copies what it gets
 
@@ -115,10 +115,11 @@ class Staging:
             self.flush()
         if following is not None:
             self._following[len(self._rows)] = following
+        if valid is not None:
+            self._valid[len(self._rows)] = valid
         self._rows.append(rows)
         self._terminated.append(terminated)
         self._truncated.append(truncated)
-        self._valid.append(np.ones(self.num_envs, np.bool_) if valid is None else valid)
 
     def flush(self) -> None:
         """Stores the steps that wait; episodes that go on are cut into pieces here.
@@ -143,7 +144,7 @@ class Staging:
             identity += 1
         self.table.add_sequences(sequences)
         self._next_identity = identity
-        self._rows, self._terminated, self._truncated, self._valid, self._following = [], [], [], [], {}
+        self._rows, self._terminated, self._truncated, self._valid, self._following = [], [], [], {}, {}
 
     def state_dict(self) -> dict[str, Any]:
         """The steps that wait, for a checkpoint: arrays and plain values; those in the table are not in it.
@@ -178,7 +179,8 @@ class Staging:
         steps = int(state_dict["staged"])
         columns = {name: np.asarray(rows) for name, rows in state_dict["rows"].items()}
         self._rows = [{name: rows[step] for name, rows in columns.items()} for step in range(steps)]
-        self._terminated, self._truncated, self._valid = (list(flag) for flag in np.asarray(state_dict["flags"]))
+        self._terminated, self._truncated, valid = (list(flag) for flag in np.asarray(state_dict["flags"]))
+        self._valid = dict(enumerate(valid))
         followed = state_dict["following"].items()
         self._following = {
             step: {name: np.asarray(rows[step]) for name, rows in followed if step in rows}
@@ -215,13 +217,15 @@ class Staging:
     def _flags(self) -> tuple[Array, Array, Array]:
         """Where episodes were terminated and truncated, and what is a step, bool [steps, N]."""
         shape = (len(self._rows), self.num_envs)
-        none = np.zeros(0, np.bool_)
-        kinds = (self._terminated, self._truncated, self._valid)
-        flags = [np.concatenate([none, *map(np.ravel, flag)]) for flag in kinds]
-        if any(flag.size != shape[0] * shape[1] for flag in flags):
+        kinds = (self._terminated, self._truncated)
+        flags = [np.concatenate(flag) if flag else np.zeros(0, np.bool_) for flag in kinds]
+        valid = np.ones(shape, np.bool_)
+        sizes = {*(flag.size for flag in flags), *(np.size(flag) * shape[0] for flag in self._valid.values())}
+        if sizes != {valid.size}:
             raise ShapeError(f"terminated, truncated, valid: [{self.num_envs}] is needed in each step.")
-        terminated, truncated, valid = (flag.reshape(shape) != 0 for flag in flags)
-        return terminated, truncated, valid
+        for step, flag in self._valid.items():
+            valid[step] = np.reshape(flag, self.num_envs) != 0
+        return flags[0].reshape(shape) != 0, flags[1].reshape(shape) != 0, valid
 
     def _taken(self, name: str, problems: Problems) -> list[Array]:
         try:
