@@ -13,6 +13,7 @@ from gridrl.errors import BadValue, ColumnError, ShapeError
 from gridrl.log.floats import as_floats, is_tensor
 
 _WINDOWED = re.compile(r"windowed\[(.*?)\]:(.*)", re.DOTALL)
+_NUMBER = (float, int)
 
 
 class LoggingMixin:
@@ -62,6 +63,8 @@ class LoggingMixin:
         self._scalars: dict[str, Any] = {}
         self._windows: dict[str, deque[float]] = {}
         self._cumulative: dict[str, float] = {}
+        # key with its prefix -> name of its window
+        self._names: dict[str, str] = {}
         # numbers of windows that are still on a GPU
         self._unread: dict[str, list[Any]] = {}
         self._images: dict[str, Any] = {}
@@ -78,7 +81,7 @@ class LoggingMixin:
         Raises:
             ColumnError: it is no number, or several.
         """
-        self._scalars[key] = float(value) if isinstance(value, float | int) else _one_number(key, value)
+        self._scalars[key] = float(value) if isinstance(value, _NUMBER) else _one_number(key, value)
 
     def log_windowed_scalar(self, key: str, value: Any) -> None:
         """Notes numbers of which loggers write the mean over the newest ones, and the sum of all.
@@ -100,7 +103,7 @@ class LoggingMixin:
                 self._read_window(name)
             return
         self._read_window(name)
-        self._extend(name, (float(value),) if isinstance(value, float | int) else as_floats(value).tolist())
+        self._extend(name, (float(value),) if isinstance(value, _NUMBER) else as_floats(value).tolist())
 
     def log_image(self, key: str, value: Any) -> None:
         """Notes an image, in place of the one before it.
@@ -155,7 +158,7 @@ class LoggingMixin:
     def scalar_logs(self) -> dict[str, float]:
         """The newest numbers."""
         self.gather_logs()
-        for key, value in self._scalars.items():
+        for key, value in list(self._scalars.items()):  # a collector's thread may be noting
             if is_tensor(value):
                 self._scalars[key] = float(value.item())
         return self._scalars
@@ -184,7 +187,7 @@ class LoggingMixin:
     def hist_logs(self) -> dict[str, Any]:
         """The newest numbers of each histogram: an array [N], or a deque of single ones."""
         self.gather_logs()
-        for key, value in self._histograms.items():
+        for key, value in list(self._histograms.items()):
             if is_tensor(value):
                 self._histograms[key] = np.array(as_floats(value))
         return self._histograms
@@ -197,7 +200,8 @@ class LoggingMixin:
 
     def windowed_means(self) -> dict[str, float]:
         """The mean of each window that holds a number."""
-        return {name: sum(window) / len(window) for name, window in self.windowed_scalar.items() if window}
+        windows = {name: list(window) for name, window in list(self.windowed_scalar.items())}
+        return {name: sum(window) / len(window) for name, window in windows.items() if window}
 
     def state_dict(self) -> dict[str, Any]:
         """What the next base gives, and under "logs" everything that was noted, as arrays and plain values."""
@@ -238,7 +242,7 @@ class LoggingMixin:
         logs = state_dict.get("logs")
         if logs is None or not load_hparams:
             return
-        self._scalars, self._unread = dict(logs["scalar"]), {}
+        self._scalars, self._unread, self._names = dict(logs["scalar"]), {}, {}
         self._windows = {name: deque(values, maxlen=length) for name, (length, values, _) in logs["windowed"].items()}
         self._cumulative = {name: total for name, (_, _, total) in logs["windowed"].items()}
         self._images = {key: _as_array(image) for key, image in logs["image"].items()}
@@ -252,6 +256,8 @@ class LoggingMixin:
         """The name of a key's window, which is made if there is none."""
         if key in self._windows:
             return key
+        if key in self._names:
+            return self._names[key]
         prefixed = _WINDOWED.fullmatch(key)
         name = prefixed[2] if prefixed else key
         if name not in self._windows:
@@ -261,6 +267,7 @@ class LoggingMixin:
                     raise BadValue(f"{key!r}: windowed[LENGTH]:KEY takes a whole number of 1 or more.")
                 length = int(prefixed[1])
             self._windows[name], self._cumulative[name] = deque(maxlen=length), 0.0
+        self._names[key] = name
         return name
 
     def _read_window(self, name: str) -> None:

@@ -62,11 +62,11 @@ class LogWriter(Callback):
     def scalars(self, suffix: str | None = None) -> Iterator[tuple[str, float]]:
         """The newest numbers, the mean of each window, and under `{key}/cumulative` the sum of all in it."""
         for loggable in self.loggables:
-            for key, value in loggable.scalar_logs.items():
+            for key, value in list(loggable.scalar_logs.items()):
                 yield with_suffix(key, suffix), value
             for key, value in loggable.windowed_means().items():
                 yield with_suffix(key, suffix), value
-            for key, value in loggable.windowed_scalar_cumulative.items():
+            for key, value in list(loggable.windowed_scalar_cumulative.items()):
                 yield f"{with_suffix(key, suffix)}/cumulative", value
 
     def performance(self, bp_step: int, bp_samples: int) -> dict[str, float]:
@@ -121,13 +121,13 @@ class TensorboardLogger(LogWriter):
             self._writer.add_scalar(key, value, step)
 
     def _log_media(self, loggable: LoggingMixin, step: int) -> None:
-        for key, image in loggable.image_logs.items():
+        for key, image in list(loggable.image_logs.items()):
             self._writer.add_image(with_suffix(key, "bp_step"), image, step, dataformats="HWC")
-        for key, numbers in loggable.hist_logs.items():
+        for key, numbers in list(loggable.hist_logs.items()):
             finite = _finite(numbers)
             if finite.size:
                 self._writer.add_histogram(with_suffix(key, "bp_step"), finite, step)
-        for key, (frames, per_second) in loggable.video_logs.items():
+        for key, (frames, per_second) in list(loggable.video_logs.items()):
             self._log_video(with_suffix(key, "bp_step"), frames, per_second, step)
 
     def _log_video(self, key: str, frames: Any, per_second: int, step: int) -> None:
@@ -218,14 +218,14 @@ class WBLogger(LogWriter):
         import io
 
         wandb = self._wandb
-        for key, image in loggable.image_logs.items():
+        for key, image in list(loggable.image_logs.items()):
             array = image.cpu().numpy() if hasattr(image, "cpu") else image
             yield key, wandb.Image(array)
-        for key, numbers in loggable.hist_logs.items():
+        for key, numbers in list(loggable.hist_logs.items()):
             finite = _finite(numbers)
             if finite.size:
                 yield key, wandb.Histogram(finite)
-        for key, (frames, per_second) in loggable.video_logs.items():
+        for key, (frames, per_second) in list(loggable.video_logs.items()):
             yield key, wandb.Video(io.BytesIO(as_gif(frames, per_second)), format="gif")
 
     def end_training(self) -> None:

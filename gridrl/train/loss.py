@@ -83,6 +83,7 @@ class LossCallback(LoggingMixin, Callback):
         self.loss_value: Tensor | None = None
         self.grad_norm: float | Tensor = float("nan")
         self.updates = 0
+        self._noted: Tensor | None = None  # the loss of the newest update that the log has
         self._log_weights, self._log_grads = log_per_param_weights, log_per_param_grads
         self._gradients: dict[str, Tensor] = {}
         self._segment: Segment | None = getattr(optimizer, "segment", None)
@@ -157,7 +158,7 @@ class LossCallback(LoggingMixin, Callback):
         """
         if self.loss_value is None:
             return
-        if not (math.isfinite(self.loss_value) and math.isfinite(self.grad_norm)):
+        if not math.isfinite(self.loss_value) or (self.updates and not math.isfinite(self.grad_norm)):
             raise self._not_finite()
 
     def _not_finite(self) -> NotFinite:
@@ -188,10 +189,12 @@ class LossCallback(LoggingMixin, Callback):
             NotFinite: see `check_finite`.
         """
         super().gather_logs()
-        if self.loss_value is None:
+        if self.loss_value is None or self.loss_value is self._noted:
             return
         self.check_finite()
-        self.log_scalar(f"loss/{self.name}_lr", self.optimizer.param_groups[0]["lr"])
+        self._noted = self.loss_value
+        for group in getattr(self.optimizer, "param_groups", ())[:1]:
+            self.log_scalar(f"loss/{self.name}_lr", group["lr"])
         self.log_scalar(f"loss/{self.name}_loss", self.loss_value)
         self.log_scalar(f"loss/{self.name}_gradient_norm", self.grad_norm)
         if self._log_weights or self._log_grads:

@@ -255,6 +255,37 @@ def test_a_loss_that_is_not_finite_is_told_when_it_is_read_or_saved_though_its_g
             read()
 
 
+def test_a_loss_that_steps_in_its_own_way_is_logged_and_saved_as_far_as_it_tells() -> None:
+    class Own(LossCallback):
+        def loss(self, obs: Tensor) -> Tensor:
+            return obs.mean()
+
+        @LossCallback.takes_from("loss")
+        def backward(self, obs: Tensor) -> None:
+            self.loss_value = self.loss(obs)
+
+    class Steps:
+        def state_dict(self) -> dict[str, Any]:
+            return {}
+
+    own = Own(name="own", optimizer=Steps())
+    Trainer([own], [batch([2.0], [0.0])]).train()
+    assert own.scalar_logs["loss/own_loss"] == 2.0
+    assert "loss/own_lr" not in own.scalar_logs
+    assert own.state_dict()["updates"] == 0
+
+
+def test_weights_are_read_once_for_each_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, reads = one_weight(1.0), []
+    loss = Linear(net, name="fit", optimizer=torch.optim.SGD(net.parameters(), 0.1), log_per_param_weights=True)
+    monkeypatch.setattr(loss, "log_per_param_weights_and_grads", lambda: reads.append(1))
+    for count in (1, 2):
+        Trainer([loss], [batch([1.0], [0.0])]).train()
+        assert loss.scalar_logs is not None
+        assert loss.hist_logs == {}
+        assert len(reads) == count
+
+
 def test_the_number_of_updates_is_saved() -> None:
     losses = [
         Linear(net, name="fit", optimizer=torch.optim.SGD(net.parameters(), 0.1)) for net in (one_weight(1.0),) * 2
