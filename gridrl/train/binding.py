@@ -204,11 +204,11 @@ def _call_from_state(function: Callable[..., Any], keys: list[str], asker: str) 
 
 def _call_from(group: str, function: Callable[..., Any], keys: list[str], asker: str) -> Call:
     def call(state: State) -> Any:
-        batch = state[group]
         try:
+            batch = state[group]
             values = [batch[key] for key in keys]
         except KeyError as error:
-            raise _vanished(asker, error) from None
+            raise _vanished(asker, error, group) from None
         return function(*values)
 
     return call
@@ -239,5 +239,7 @@ def _call_with_everything(function: Callable[..., Any], group: str | None) -> Ca
     return lambda state: function(**{**state, **state[group]})
 
 
-def _vanished(asker: str, error: KeyError) -> BindingError:
+def _vanished(asker: str, error: KeyError, group: str | None = None) -> BindingError:
+    if error.args[0] == group:
+        return BindingError(f"{asker} reads the data group {group!r}, which nobody has made when it is called.")
     return BindingError(f"{asker} asks for {error.args[0]!r}, which earlier batches had and this one lacks.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 HOOKS = (
@@ -34,6 +35,8 @@ class Callback:
         data_group: the named batch that the hooks read, None for the trainer's state. Hooks of the update are only
             called for batches that hold the group.
         provides: the names that the hooks return.
+        provides_groups: data groups that the hooks make anew for each batch, each with the names in it: they return
+            `{group: {name: tensor, ...}}`.
         name: what errors, logs and checkpoints call it.
 
     >>> class Watch(Callback):
@@ -45,6 +48,7 @@ class Callback:
     priority: int = 0
     data_group: str | None = None
     provides: tuple[str, ...] = ()
+    provides_groups: Mapping[str, Sequence[str]] = MappingProxyType({})
     name: str = "Callback"
     # parameter -> attribute that holds its key, for each hook: see `keys_from_member`
     _KEYS: ClassVar[str] = "__gridrl_keys__"

@@ -80,6 +80,7 @@ class Trainer:
         self._bound: dict[tuple[str, int], Call] | None = None
         self._groups: tuple[str, ...] = ()
         self._declared: set[str] = set()
+        self._made: dict[str, set[str]] = {}
         self._plans: dict[tuple[bool, ...], list[tuple[Callback, Call]]] = {}
         self._cyclic = [callback for callback in self.callbacks if callback.cycle]
 
@@ -146,8 +147,12 @@ class Trainer:
     def _bind(self, batch: Mapping[str, Any]) -> None:
         """Binds every hook of the update; `batch` is the first one."""
         self._check_batch_size(batch)
-        names = Names(set(self.state), _names_in_groups(self.dataloader, batch), self._providers())
-        self._groups = tuple(names.groups)
+        groups = _names_in_groups(self.dataloader, batch)
+        self._groups = tuple(groups)
+        self._made = {
+            name: set(inside) for callback in self.callbacks for name, inside in callback.provides_groups.items()
+        }
+        names = Names(set(self.state), {**groups, **self._made}, self._providers())
         self._declared = set(getattr(self.dataloader, "data_groups", ()))
         for callback in self.callbacks:
             self._check_group(callback, names)
@@ -205,7 +210,7 @@ class Trainer:
             call = bound.get((hook, place))
             if call is None or not callback.cycle or steps % callback.cycle:
                 continue
-            if callback.data_group is None or callback.data_group in batch:
+            if callback.data_group is None or callback.data_group in batch or callback.data_group in self._made:
                 self._merge(callback, call(self.state))
 
     def _run_outside_update(self, hook: str) -> None:
@@ -224,7 +229,8 @@ class Trainer:
             )
         own = self.state.get(callback.data_group) if callback.data_group is not None else None
         for key, value in provided.items():
-            group = self.state.get(key) if key in self._groups else None
+            joins = key in self._groups or (key in self._made and key not in callback.provides_groups)
+            group = self.state.get(key) if joins else None
             if group is not None and isinstance(value, Mapping):
                 group.update(value)
             elif own is not None and key in callback.provides:

@@ -272,6 +272,51 @@ def test_all_declared_groups_are_checked_before_the_first_update() -> None:
         Trainer([Value()], Source()).train()
 
 
+class Imagine(Callback):
+    """Makes a data group of its own from each batch."""
+
+    data_group = "default"
+    provides_groups: Mapping[str, tuple[str, ...]] = {"imagined": ("obs",)}
+
+    def begin_batch(self, obs: int) -> dict[str, Any]:
+        return {"imagined": {"obs": -obs}}
+
+
+class Dream(Callback):
+    data_group = "imagined"
+    provides = ("double",)
+
+    def __init__(self, seen: list[tuple[str, Any]]) -> None:
+        super().__init__(cycle=2)
+        self.seen = seen
+
+    def begin_batch(self, obs: int) -> dict[str, int]:
+        return {"double": 2 * obs}
+
+    def backward(self, obs: int, double: int) -> dict[str, Any]:
+        self.seen.append(("backward", (obs, double)))
+        return {"imagined": {"later": obs}}
+
+    def end_cycle(self, obs: int) -> None:
+        self.seen.append(("end_cycle", obs))
+
+
+def test_a_callback_can_make_a_data_group_for_those_behind_it() -> None:
+    seen: list[tuple[str, Any]] = []
+    dataloader = [{"default": {"obs": number}, "batch_size": 1} for number in (1, 2)]
+    trainer = Trainer([Imagine(), Dream(seen)], dataloader)
+    trainer.train()
+    assert seen == [("backward", (-1, -2)), ("backward", (-2, -4)), ("end_cycle", -2)]
+    assert trainer.state["imagined"] == {"obs": -2, "double": -4, "later": -2}
+
+
+def test_a_data_group_that_is_asked_for_before_it_is_made_is_told() -> None:
+    with pytest.raises(
+        BindingError, match=r"Dream.begin_batch reads the data group 'imagined', which nobody has made wh"
+    ):
+        Trainer([Dream([]), Imagine()], [{"default": {"obs": 1}, "batch_size": 1}]).train()
+
+
 def test_a_batch_callback_gets_what_get_batch_names() -> None:
     class Take(BatchCallback):
         data_group = "default"
