@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gymnasium.vector import VectorEnv
@@ -68,11 +68,17 @@ class GymCollector(LoggingMixin, Callback):
         for _ in range(count):
             self.collect_data()
 
-    def begin_training(self) -> dict[str, Any]:
-        """Begins new episodes, and collects what is missing of the warm-up."""
+    def begin_training(self, while_waiting: Callable[[], Any] | None = None) -> dict[str, Any]:
+        """Begins new episodes, and collects what is missing of the warm-up.
+
+        Args:
+            while_waiting: of the collectors that came before.
+        """
         self.collector.reset()
         self.collect_multiple(self._warmup_steps - self._steps_done)
-        return {"inf_step": self.collector.env_steps, "while_waiting": self.while_waiting}
+        together = while_waiting if isinstance(while_waiting, _Together) else _Together()
+        together.add(self.while_waiting)
+        return {"inf_step": self.collector.env_steps, "while_waiting": together}
 
     def while_waiting(self) -> None:
         """Called again and again while the memory does not hold enough for a batch: collects."""
@@ -170,3 +176,18 @@ class SimpleGymCollector(GymCollector):
         if bp_step % self._bp_steps_per_inf == 0:
             self.collect_data()
         return {"inf_step": self.collector.env_steps}
+
+
+class _Together:
+    """What the collectors of one training do while somebody waits: each its part, in turn."""
+
+    def __init__(self) -> None:
+        self._parts: list[Callable[[], Any]] = []
+
+    def add(self, part: Callable[[], Any]) -> None:
+        if part not in self._parts:  # it is, in a second training
+            self._parts.append(part)
+
+    def __call__(self) -> None:
+        for part in self._parts:
+            part()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -70,13 +71,16 @@ class ThreadedGymCollector(GymCollector):
         self._mirror = _Mirror(None)
         self._limit: float | None = None
 
-    def begin_training(self) -> dict[str, Any]:
+    def begin_training(self, while_waiting: Callable[[], Any] | None = None) -> dict[str, Any]:
         """Begins new episodes, warms up, and starts the thread.
+
+        Args:
+            while_waiting: of the collectors that came before.
 
         Raises:
             BadValue: the agent cannot be copied.
         """
-        provided = super().begin_training()
+        provided = super().begin_training(while_waiting)
         self._stopping.clear()
         self._error, self._is_told, self._limit = None, False, None
         policy = _policy_of(self._agent) if self._copies_policy else None

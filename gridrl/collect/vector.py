@@ -153,16 +153,16 @@ class _AgentRoute:
         self._seen = {}
 
     def step(self, agent: AgentProxy) -> tuple[list[Episode], int]:
-        responses = agent(self._seen) if self._seen else {}
+        acting, self._seen = self._seen, {}  # should anything fail, nobody of these goes on
+        responses = agent(acting) if acting else {}
         found, _ = self._env.dict_step(responses)
-        if self._seen:
-            self._memory.add(self._seen, responses)
+        if acting:
+            self._memory.add(acting, responses)
         ended = {name: seen for name, seen in found.items() if seen.episode_state in _ENDS}
         if ended:
             self._memory.add(ended, {})
-        stored = len(self._seen)
         self._seen = {name: seen for name, seen in found.items() if name not in ended}
-        return [_episode(seen) for seen in ended.values()], stored
+        return [_episode(seen) for seen in ended.values()], len(acting)
 
 
 class _ArrayRoute:

@@ -21,7 +21,7 @@ from gridrl.collect.threaded import ThreadedGymCollector
 from gridrl.collect.vector_steps import VectorSteps
 from gridrl.errors import BadValue, GridRLError
 from gridrl.memory.builders import DictObsMemoryTable
-from gridrl.memory.loader import MemoryLoader
+from gridrl.memory.loader import JointMemoryLoader, MemoryLoader
 from gridrl.memory.proxy import MemoryTableProxy
 from gridrl.memory.staging import Staging
 from gridrl.train.callback import Callback
@@ -138,6 +138,43 @@ def test_whoever_waits_for_data_lets_it_be_collected(kind: type[GymCollector], w
     trainer.train()
     assert trainer.state["bp_step"] == 3
     assert trainer.state["inf_step"] >= 40
+
+
+def test_two_collectors_fill_two_memories_for_who_waits_for_both() -> None:
+    collectors, loaders = [], []
+    for group in ("first", "second"):
+        env = worlds.vector(PLANS)
+        table = table_of(env)
+        collectors.append(SimpleGymCollector(env, AGENT, MemoryTableProxy(table, use_terminal=True)))
+        loaders.append(MemoryLoader(table, 40, 1, "batch_size", group))
+    trainer = Trainer([*collectors, BackPropStepsTerminator(3)], JointMemoryLoader(loaders))
+    trainer.train()
+    steps = [collector.collector.env_steps for collector in collectors]
+    assert steps[0] == steps[1] >= 40
+
+
+def test_after_an_error_a_new_training_begins_with_new_agents() -> None:
+    env = DictGymWrapper(worlds.vector(PLANS))
+    table = table_of(env)
+    memory = MemoryTableProxy(table, use_terminal=True)
+    collector = SimpleGymCollector(env, AGENT, memory, warmup_steps=20)
+    add, calls = memory.add, [0]
+
+    def fail_once(observations: Any, responses: Any) -> None:
+        calls[0] += 1
+        if calls[0] == 9:
+            raise ZeroDivisionError
+        add(observations, responses)
+
+    memory.add = fail_once  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        Trainer([collector], batches(1)).train()
+    Trainer([collector], batches(1)).train()
+    found, everything = worlds.held(table), {}
+    for place, plan in enumerate(PLANS):
+        everything |= worlds.seen_by_a_plain_loop(plan, place, 200)
+    assert all(row == everything[key] for key, row in found.items())
+    assert len(found) > 10
 
 
 def test_what_goes_wrong_in_the_thread_ends_a_wait_for_data() -> None:
