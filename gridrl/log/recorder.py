@@ -81,7 +81,7 @@ class LoggingMixin:
         Raises:
             ColumnError: it is no number, or several.
         """
-        self._scalars[key] = float(value) if isinstance(value, _NUMBER) else _one_number(key, value)
+        self._scalars[key] = _one_number(key, value)
 
     def log_windowed_scalar(self, key: str, value: Any) -> None:
         """Notes numbers of which loggers write the mean over the newest ones, and the sum of all.
@@ -103,7 +103,10 @@ class LoggingMixin:
                 self._read_window(name)
             return
         self._read_window(name)
-        self._extend(name, (float(value),) if isinstance(value, _NUMBER) else as_floats(value).tolist())
+        if isinstance(value, _NUMBER) or (is_tensor(value) and value.numel() == 1):
+            self._extend(name, (_one_number(key, value),))
+        else:
+            self._extend(name, as_floats(value).tolist())
 
     def log_image(self, key: str, value: Any) -> None:
         """Notes an image, in place of the one before it.
@@ -287,11 +290,13 @@ class LoggingMixin:
 
 def _is_away(value: Any) -> bool:
     """Whether reading the value would wait for another device."""
-    return is_tensor(value) and value.device.type != "cpu"
+    return is_tensor(value) and not value.is_cpu
 
 
 def _one_number(key: str, value: Any) -> Any:
     """A number as float; a tensor on another device as a copy there."""
+    if isinstance(value, _NUMBER):
+        return float(value)
     if is_tensor(value) and value.numel() == 1:
         return value.detach().reshape(()).clone() if _is_away(value) else float(value.item())
     numbers = as_floats(value)

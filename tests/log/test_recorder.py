@@ -27,7 +27,7 @@ class Far:
     def __init__(self, value: torch.Tensor, reads: list[int]) -> None:
         self.value, self.reads = value, reads
 
-    device = torch.device("cuda")
+    is_cpu = False
     shape = property(lambda self: self.value.shape)
 
     def numel(self) -> int:
