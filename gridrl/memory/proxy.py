@@ -17,13 +17,14 @@ from gridrl.memory.wrappers import (
     MemoryProxyWrapper,
     MemoryTableProxyWrapper,
 )
-from gridrl.typing import AgentId, DictObservation, DictResponse, EpisodeState
+from gridrl.typing import AgentId, DictObservation, DictResponse, EpisodeState, MemoryProxy
 from gridrl.utils.timing import BlockTimers
 
 __all__ = [
     "Episode",
     "LoggingProxyWrapper",
     "MemoryExporterProxyWrapper",
+    "MemoryProxy",
     "MemoryProxyWrapper",
     "MemoryTableProxy",
     "MemoryTableProxyWrapper",

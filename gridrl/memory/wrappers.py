@@ -178,7 +178,9 @@ class LoggingProxyWrapper(LoggingMixin, MemoryTableProxyWrapper):
         self.log_scalar("training/inf_per_sec", _rate(step - self._written[1], now - self._written[0]))
         self.log_scalar("performance/inf_steps_per_sec", _rate(step - self._start[1], now - self._start[0]))
         self.log_scalar("episode/completed", self.completed_episodes)
-        log_timers(self, f"memory/{self._inner.name}", self._inner.timers())
+        timers = getattr(self._inner, "timers", None)
+        if timers is not None:  # a proxy of somebody's own may have none
+            log_timers(self, f"memory/{self._inner.name}", timers())
         cumulative = {f"{key}/cumulative": total for key, total in self.windowed_scalar_cumulative.items()}
         for key, value in {**self.scalar_logs, **self.windowed_means(), **cumulative}.items():
             self._writer.add_scalar(key, value, step)

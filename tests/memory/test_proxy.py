@@ -14,6 +14,7 @@ from gridrl.memory.proxy import (
     Episode,
     LoggingProxyWrapper,
     MemoryExporterProxyWrapper,
+    MemoryProxy,
     MemoryProxyWrapper,
     MemoryTableProxy,
     MemoryTableProxyWrapper,
@@ -237,3 +238,16 @@ def test_a_memory_is_exported_after_so_many_observations_and_seconds(
     assert file.read_bytes() != first
     with pytest.raises(BadValue, match="inf_steps_per_memory_export=0"):
         MemoryExporterProxyWrapper(MemoryTableProxy(table), "mine", 0, tmp_path)
+
+
+def test_a_proxy_of_somebodys_own_can_be_logged() -> None:
+    class Own:
+        def add(self, observations: Any, responses: Any) -> None:
+            pass
+
+    writer, own = Recorded(), Own()
+    proxies: list[MemoryProxy] = [own, LoggingProxyWrapper(own, writer, 1)]
+    for proxy in proxies:
+        proxy.add(told(0, 3.0), {})
+    assert writer.scalars["episode/reward"] == (3.0, 1)
+    assert not any(key.startswith("memory/") for key in writer.scalars)
