@@ -30,6 +30,7 @@ def test_the_page_holds_what_they_write() -> None:
         "## Drawing results",
         "## Replay memory",
         "## TRPO's Fisher-vector product",
+        "## A memory that lasts",
     ]
 
 
