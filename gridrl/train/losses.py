@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
 from gridrl.nn.evaluation import Evaluation
 from gridrl.ops.losses import mean_squared
 from gridrl.train.loss import LossCallback
+
+Loss: TypeAlias = LossCallback
+"""What AllenAct calls a loss: here each is a callback."""
 
 
 class ValueLoss(LossCallback):
