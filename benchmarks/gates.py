@@ -99,4 +99,12 @@ GATES = (
         gate=475.0,
         hyperparameters={"steps_per_epoch": 4000, "epochs": 25},
     ),
+    Gate(
+        "DQN on CartPole-v1",
+        "dqn",
+        "CartPole-v1",
+        seeds=5,
+        gate=475.0,
+        hyperparameters={"steps_per_epoch": 4000, "epochs": 15},
+    ),
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gridrl.algos import ALGOS
     from gridrl.algos.ddpg import ddpg
+    from gridrl.algos.dqn import dqn
     from gridrl.algos.loading import load
     from gridrl.algos.ppo import ppo
     from gridrl.algos.sac import sac
@@ -40,6 +41,7 @@ _PUBLIC = {
     "call_experiment": "gridrl.launch.experiment",
     "current_run": "gridrl.log.current",
     "ddpg": "gridrl.algos.ddpg",
+    "dqn": "gridrl.algos.dqn",
     "load": "gridrl.algos.loading",
     "mpi_fork": "gridrl.utils.mpirun",
     "plot": "gridrl.results.figure",
@@ -62,6 +64,7 @@ __all__ = [
     "call_experiment",
     "current_run",
     "ddpg",
+    "dqn",
     "load",
     "mpi_fork",
     "plot",

@@ -8,6 +8,7 @@ ALGOS = NamedTable(
     "algorithm",
     {
         "ddpg": "gridrl.algos.ddpg:ddpg",
+        "dqn": "gridrl.algos.dqn:dqn",
         "ppo": "gridrl.algos.ppo:ppo",
         "sac": "gridrl.algos.sac:sac",
         "td3": "gridrl.algos.td3:td3",

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from torch import nn
 
 from gridrl.algos.assembly import obs_shape
+from gridrl.algos.discrete import for_flat
 from gridrl.build import resolve
 from gridrl.envs.making import EnvFn, env_fn
 from gridrl.envs.scaling import ActionScale
@@ -27,6 +28,8 @@ from gridrl.nn.acting import Actor, make_actor
 from gridrl.nn.continuous import DeterministicHead
 from gridrl.nn.exploring import Explorer, make_explorer
 from gridrl.nn.flat import FlatParameters
+from gridrl.nn.q_networks import EpsilonGreedy, action_values
+from gridrl.schedules import ConstantSchedule
 from gridrl.utils.files import RunPaths, read_json
 
 # How the configuration writes classes and functions: "torch.nn.modules.activation.ReLU", "my_module:make".
@@ -101,6 +104,11 @@ def _acting(
     module: nn.Module, algorithm: Mapping[str, Any], observation_space: gym.Space[Any], action_space: gym.Space[Any]
 ) -> tuple[Actor | Explorer, Callable[[Any], Any] | None]:
     """Who acts, and what makes the environment's actions of theirs (None: they are the same)."""
+    if not hasattr(module, "pi"):  # a network of action values
+        assert isinstance(action_space, spaces.Discrete), "as the run had them"
+        values = action_values(for_flat(module, observation_space), FlatParameters([module]))
+        epsilon = ConstantSchedule(float(algorithm.get("epsilon_end", 0.0)))
+        return EpsilonGreedy(values, int(action_space.n), epsilon), None
     if isinstance(module.pi, nn.Module) and hasattr(module, "v"):
         flat = FlatParameters([module.pi, module.v])  # type: ignore[list-item]
         return make_actor(module, flat, obs_shape(module, observation_space)), None

@@ -102,11 +102,26 @@ class OffPolicyRun:
             self._testing.close()
             self.logger.close()
 
-    def make_replay(self, *, sequence_length: int = 1, sampler: SampleStrategy | None = None) -> Replay:
+    @property
+    def interactions(self) -> int:
+        """Environment steps that have been done, of all environments and ranks."""
+        return self.steps * self.plan.width
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the newest step belongs to, counted from 0."""
+        return max(0, self.steps - 1) // self.plan.epoch
+
+    def steps_of(self, steps: float) -> float:
+        """A number of environment steps, of which one up to 1 is a share of all of the run."""
+        return steps * self.settings.steps_per_epoch * self.settings.epochs if steps <= 1 else steps
+
+    def make_replay(self, *, n_step: int = 1, gamma: float = 1.0, sampler: SampleStrategy | None = None) -> Replay:
         """An empty memory for these worlds, `replay_size` steps over all ranks.
 
         Args:
-            sequence_length: steps of what is drawn, see `Replay`.
+            n_step: steps that a transition spans, see `Replay`.
+            gamma: discount within it.
             sampler: draws; None: uniformly.
         """
         given, worlds = self.settings, self.worlds
@@ -116,7 +131,8 @@ class OffPolicyRun:
             worlds.observation.dim,
             action_shape=() if self._discrete else (worlds.action_dim,),
             action_dtype=np.int64 if self._discrete else np.float32,
-            sequence_length=sequence_length,
+            n_step=n_step,
+            gamma=gamma,
             sampler=sampler,
             device=given.device,
         )

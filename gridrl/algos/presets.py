@@ -75,8 +75,48 @@ _SB3_TD3: Preset = {
     "max_ep_len": None,
 }
 
+# stable-baselines3 2.x, DQN with MlpPolicy; its target network is renewed every 10 000 steps, which are 2500 updates.
+_SB3_DQN: Preset = {
+    "ac_kwargs:hidden_sizes": (64, 64),
+    "replay_size": 1_000_000,
+    "gamma": 0.99,
+    "polyak": 0.0,
+    "lr": 1e-4,
+    "batch_size": 32,
+    "start_steps": 100,
+    "update_after": 100,
+    "update_every": 4,
+    "updates_per_cycle": 1,
+    "target_update_every": 2500,
+    "double": False,
+    "n_step": 1,
+    "epsilon_start": 1.0,
+    "epsilon_end": 0.05,
+    "epsilon_steps": 0.1,
+    "huber_delta": 1.0,
+    "max_grad_norm": 10.0,
+    "lr_schedule": None,
+    "max_ep_len": None,
+}
+# CleanRL's dqn.py, whose target network is renewed every 500 steps.
+_CLEANRL_DQN: Preset = {
+    **_SB3_DQN,
+    "ac_kwargs:hidden_sizes": (120, 84),
+    "replay_size": 10_000,
+    "lr": 2.5e-4,
+    "batch_size": 128,
+    "start_steps": 0,
+    "update_after": 10_000,
+    "update_every": 10,
+    "target_update_every": 50,
+    "epsilon_steps": 0.5,
+    "huber_delta": None,
+    "max_grad_norm": None,
+}
+
 PRESETS: Mapping[str, Mapping[str, Preset]] = {
     "ddpg": {"spinningup": {}, "sb3": _SB3_TD3},
+    "dqn": {"spinningup": {}, "sb3": _SB3_DQN, "cleanrl": _CLEANRL_DQN},
     "ppo": {"spinningup": {}, "sb3": _SB3_PPO},
     "sac": {"spinningup": {}, "sb3": _SB3_SAC},
     "td3": {"spinningup": {}, "sb3": {**_SB3_TD3, "target_noise": 0.2, "noise_clip": 0.5, "policy_delay": 2}},

@@ -40,6 +40,15 @@ _RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "num_test_episodes": _WHOLE_OR_NONE,
     "polyak": _SHARE,
     "lr": _NOT_NEGATIVE,
+    "target_update_every": _WHOLE,
+    "n_step": _WHOLE,
+    "priority_alpha": _SHARE,
+    "priority_beta": _SHARE,
+    "priority_beta_steps": _NOT_NEGATIVE,
+    "epsilon_start": _SHARE,
+    "epsilon_end": _SHARE,
+    "epsilon_steps": _NOT_NEGATIVE,
+    "huber_delta": _POSITIVE,
     "q_lr": _NOT_NEGATIVE,
     "alpha_lr": _NOT_NEGATIVE,
     "alpha": _POSITIVE,
@@ -64,6 +73,7 @@ _MAY_BE_NONE = (
     "updates_per_cycle",
     "alpha_lr",
     "target_entropy",
+    "huber_delta",
 )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gridrl.memory.columns import Column, TagColumn, VirtualColumn
 from gridrl.memory.journal import ReplayJournal
+from gridrl.memory.n_step import as_n_step, n_step_columns
 from gridrl.memory.staging import Staging
 from gridrl.memory.storage import NextElementMapper
 from gridrl.memory.strategies import FifoEjectionStrategy, UniformSampleStrategy
@@ -22,7 +23,7 @@ from gridrl.typing import SampleResult
 _BLOCK = 64
 # ... but never more than this share of what the table holds.
 _WAITING = 0.01
-# Pieces are at least so many times as long as the sequences that are drawn from them.
+# Pieces are at least so many times as long as the transitions that are drawn from them.
 _PIECE = 16
 _CUT = "cut"
 
@@ -46,7 +47,8 @@ class Replay:
         *,
         action_shape: tuple[int, ...],
         action_dtype: npt.DTypeLike,
-        sequence_length: int = 1,
+        n_step: int = 1,
+        gamma: float = 1.0,
         sampler: SampleStrategy | None = None,
         device: Any = "cpu",
     ) -> None:
@@ -58,19 +60,20 @@ class Replay:
             obs_dim: length of a flat observation.
             action_shape: () for the index of a discrete action, (A,) for a continuous one.
             action_dtype: int64 or float32.
-            sequence_length: n, steps of the sequences that are drawn. Beyond 1, `next_obs` has one row a sequence: what
-                follows its last step.
-            sampler: draws them; None: uniformly.
+            n_step: steps that a transition spans, see `gridrl.memory.n_step`; beyond 1, batches have a key
+                `bootstrap_discount` too.
+            gamma: discount per step within a transition of several.
+            sampler: draws; None: uniformly.
             device: where the tensors of batches are.
         """
-        self._length = sequence_length
-        mapper = NextElementMapper if sequence_length == 1 else NextElementMapper.with_only_last
+        self._n_step = n_step
+        one_step = [VirtualColumn("next_obs", (obs_dim,), np.float32, "obs", NextElementMapper)]
         columns = [
             Column("obs", (obs_dim,), np.float32),
             Column("action", action_shape, action_dtype),
             Column("reward", (), np.float32),
             Column("terminated", (), np.float32),
-            VirtualColumn("next_obs", (obs_dim,), np.float32, "obs", mapper),
+            *(one_step if n_step == 1 else n_step_columns(obs_dim, n_step, gamma)),
             TagColumn(_CUT, (), np.float32),
         ]
         self.table = ArrayMemoryTable(
@@ -79,6 +82,7 @@ class Replay:
             sampler=UniformSampleStrategy() if sampler is None else sampler,
             ejector=FifoEjectionStrategy(),
             length_key="action",
+            adaptors=[] if n_step == 1 else [as_n_step],
             device=device,
         )
         self.staging = Staging(self.table, num_envs, steps=max(1, min(1024, size // num_envs)), tag=_CUT)
@@ -88,25 +92,25 @@ class Replay:
         return self.table.size() + self.staging.staged * self.staging.num_envs
 
     def sample(self, count: int, rng: np.random.Generator) -> SampleResult:
-        """A batch of `count` transitions, or sequences, by batch key.
+        """A batch of `count` transitions, by batch key.
 
         Raises:
             NotEnoughData: nothing has been collected yet that could be drawn.
         """
         if self._is_due():
             self.staging.flush()
-        return self.table.sample(count, self._length, rng)
+        return self.table.sample(count, 1, rng)
 
     def _is_due(self) -> bool:
         waiting, held = self.staging.staged, self.table.size()
-        if waiting >= _BLOCK * self._length or not held:
+        if waiting >= _BLOCK * self._n_step or not held:
             return True
-        return waiting >= _least(self._length) and waiting * self.staging.num_envs > _WAITING * held
+        return waiting >= _least(self._n_step) and waiting * self.staging.num_envs > _WAITING * held
 
 
-def _least(sequence_length: int) -> int:
+def _least(n_step: int) -> int:
     """Steps of the shortest piece that an episode is cut into, but for the first ones."""
-    return 1 if sequence_length == 1 else _PIECE * sequence_length
+    return 1 if n_step == 1 else _PIECE * n_step
 
 
 class SavedReplay:

@@ -14,6 +14,10 @@ from gridrl.nn.exploring import Explorer
 
 Array: TypeAlias = npt.NDArray[Any]
 
+# What most steps of one environment have in common, made once; nobody writes into them.
+_FALSE, _TRUE = np.zeros(1, np.bool_), np.ones(1, np.bool_)
+_ZERO, _ONE = np.zeros(1, np.float32), np.ones(1, np.float32)
+
 
 class ReplayCollector:
     """Steps worlds with an explorer, and puts every transition into a staging: `obs, action, reward, terminated`.
@@ -79,10 +83,10 @@ class ReplayCollector:
                 "obs": obs[None],
                 "action": np.asarray(action)[None],
                 "reward": np.array([outcome.reward], np.float32),
-                "terminated": np.array([outcome.terminated], np.float32),
+                "terminated": _ONE if outcome.terminated else _ZERO,
             },
-            np.array([outcome.terminated]),
-            np.array([outcome.truncated]),
+            _TRUE if outcome.terminated else _FALSE,
+            _TRUE if outcome.truncated else _FALSE,
             {"obs": following[None]},
         )
 

@@ -20,6 +20,9 @@ Derive: TypeAlias = Callable[[Any], Any]
 
 
 def _one_minus(terminated: Any) -> Any:
+    is_floating = getattr(terminated, "is_floating_point", None)
+    if is_floating is not None and is_floating():
+        return 1.0 - terminated
     return 1.0 - terminated * 1.0  # a tensor of truth values knows no subtraction
 
 

@@ -12,7 +12,7 @@ import gymnasium as gym
 import psutil
 import pytest
 
-from gridrl import ppo, vpg
+from gridrl import dqn, ppo, vpg
 from gridrl.log.progress import read_progress
 from gridrl.log.record import read_status
 from tests.algos.short_runs import rows
@@ -28,6 +28,9 @@ def small(
     algorithm: str, secret: bool, exact_resume: bool, epochs: int, seed: int, logger_kwargs: dict[str, Any]
 ) -> None:
     """A short training run."""
+    if algorithm == "dqn":
+        small_dqn(epochs, seed, logger_kwargs)
+        return
     train, own = (ppo, {"train_pi_iters": 4}) if algorithm == "ppo" else (vpg, {})
     train(
         (lambda: Secret(gym.make("CartPole-v1"))) if secret else lambda: gym.make("CartPole-v1"),
@@ -44,10 +47,32 @@ def small(
     )
 
 
+def small_dqn(epochs: int, seed: int, logger_kwargs: dict[str, Any]) -> None:
+    """The same of DQN, with everything that a checkpoint has to hold, and a memory that overflows."""
+    dqn(
+        lambda: gym.make("CartPole-v1"),
+        ac_kwargs={"hidden_sizes": (8, 8), "dueling": True},
+        seed=seed,
+        steps_per_epoch=51,
+        epochs=epochs,
+        replay_size=1000,
+        batch_size=16,
+        start_steps=100,
+        update_after=100,
+        update_every=8,
+        updates_per_cycle=2,
+        target_update_every=3,
+        prioritised=True,
+        num_test_episodes=1,
+        save_freq=4,
+        logger_kwargs=logger_kwargs | {"quiet": True},
+    )
+
+
 @pytest.mark.parametrize(
     ("algorithm", "secret", "exact_resume"),
-    [("ppo", False, False), ("ppo", True, True), ("vpg", False, False)],
-    ids=["PPO on CartPole", "PPO on an unknown state, exact_resume", "VPG on CartPole"],
+    [("ppo", False, False), ("ppo", True, True), ("vpg", False, False), ("dqn", False, False)],
+    ids=["PPO on CartPole", "PPO on an unknown state, exact_resume", "VPG on CartPole", "DQN on CartPole"],
 )
 def test_a_run_killed_three_times_leaves_the_rows_of_an_undisturbed_one(
     tmp_path: Path, algorithm: str, secret: bool, exact_resume: bool

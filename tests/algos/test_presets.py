@@ -8,6 +8,7 @@ from gridrl.algos.presets import PRESETS, preset, presets_of
 from gridrl.errors import BadValue
 from gridrl.nn.actor_critic import MLPActorCritic
 from gridrl.nn.continuous import SquashedActorCritic
+from gridrl.nn.q_networks import MLPQNetwork
 from gridrl.signature import read_signature
 from tests.algos.short_runs import Short
 
@@ -17,7 +18,7 @@ def test_every_key_is_a_parameter_of_the_algorithm_or_of_its_networks(algorithm:
     known = {parameter.name for parameter in read_signature(f"gridrl.algos.{algorithm}:{algorithm}").params}
     networks = {
         f"ac_kwargs:{parameter.name}"
-        for builder in (MLPActorCritic, SquashedActorCritic)
+        for builder in (MLPActorCritic, SquashedActorCritic, MLPQNetwork)
         for parameter in read_signature(builder).params
     }
     for values in PRESETS[algorithm].values():
@@ -46,6 +47,6 @@ def test_a_preset_trains(short: Short, algorithm: str) -> None:
 def test_unknown_presets_are_told_with_the_nearest() -> None:
     with pytest.raises(BadValue, match=r"preset 'sb': ppo has spinningup, sb3\. Did you mean 'sb3'\?"):
         preset("ppo", "sb")
-    with pytest.raises(BadValue, match=r"preset 'sb3': my_module:train has no presets; ddpg, ppo, .*vpg have\."):
+    with pytest.raises(BadValue, match=r"preset 'sb3': my_module:train has no presets; ddpg, dqn, .*vpg have\."):
         preset("my_module:train", "sb3")
     assert presets_of("other.module:ppo") == {}
