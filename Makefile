@@ -65,6 +65,7 @@ gallery: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/ppo.py
 	$(BIN)/python benchmarks/trpo.py
+	$(BIN)/python benchmarks/off_policy.py
 	$(BIN)/python benchmarks/launch.py
 	$(BIN)/python benchmarks/results.py
 	$(BIN)/python benchmarks/memory.py

@@ -107,4 +107,41 @@ GATES = (
         gate=475.0,
         hyperparameters={"steps_per_epoch": 4000, "epochs": 15},
     ),
+    Gate(
+        "SAC on Pendulum-v1",
+        "sac",
+        "Pendulum-v1",
+        seeds=5,
+        gate=-200.0,
+        hyperparameters={
+            **preset("sac", "sb3"),
+            "ac_kwargs:hidden_sizes": [64, 64],
+            "lr": 1e-3,
+            "steps_per_epoch": 1000,
+            "epochs": 8,
+        },
+        measure=LAST_TESTS,
+        preset="sb3",
+    ),
+    *(
+        Gate(
+            f"{algorithm.upper()} on Pendulum-v1",
+            algorithm,
+            "Pendulum-v1",
+            seeds=3,
+            gate=-250.0,
+            hyperparameters={
+                **preset(algorithm, "sb3"),
+                "ac_kwargs:hidden_sizes": [64, 64],
+                "act_noise": 0.1,
+                "start_steps": 1000,
+                "update_after": 1000,
+                "steps_per_epoch": 1000,
+                "epochs": 20,
+            },
+            measure=LAST_TESTS,
+            preset="sb3",
+        )
+        for algorithm in ("td3", "ddpg")
+    ),
 )

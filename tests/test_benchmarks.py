@@ -31,6 +31,7 @@ def test_the_page_holds_what_they_write() -> None:
         "## Replay memory",
         "## TRPO's Fisher-vector product",
         "## A memory that lasts",
+        "## Off-policy algorithms against stable-baselines3",
     ]
 
 

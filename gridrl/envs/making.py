@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -15,9 +15,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
 
 from gridrl.envs.names import check_env_id, creator_of, find_spec, known_arguments
+from gridrl.envs.spaces import flat_dim
 from gridrl.errors import BadValue, GridRLWarning
 
-__all__ = ["EnvFn", "check_env_id", "env_fn", "limited", "make_vector"]
+__all__ = ["EnvFn", "check_env_id", "env_fn", "limited", "make_vector", "numbers_of_step"]
 
 Env = gym.Env[Any, Any]
 Vector = VectorEnv[Any, Any, Any]
@@ -101,6 +102,19 @@ def make_vector(env_fn: Callable[[], Env], num_envs: int, *, max_ep_len: int | N
     _check_limit(max_ep_len)
     vector = _registered_vector(env_fn, num_envs, max_ep_len) if isinstance(env_fn, EnvFn) else None
     return vector or SyncVectorEnv([partial(_make_limited, env_fn, max_ep_len)] * num_envs)
+
+
+def numbers_of_step(env_id: str) -> int | None:
+    """How many numbers of 4 bytes a memory keeps of each step: observation, action, reward and two marks.
+
+    None where the environment cannot be made, or its spaces are not supported: that is told where it is used.
+    """
+    with suppress(Exception):
+        env = env_fn(env_id)()
+        env.close()
+        is_box = isinstance(env.action_space, gym.spaces.Box)
+        return flat_dim(env.observation_space) + (flat_dim(env.action_space) if is_box else 2) + 3
+    return None
 
 
 def limited(env: Env, max_ep_len: int | None) -> Env:

@@ -36,6 +36,8 @@ class CheckedRun:
         interface: what the thunk takes.
         rest: the variant without the key that names the thunk; each reference knows what it stands for.
         env_spec: how its environment is registered, where this process has done that.
+        numbers_of_step: how many numbers of a step its replay will keep on the disk; None: there is none, or nobody
+            knows.
     """
 
     name: str
@@ -44,6 +46,13 @@ class CheckedRun:
     interface: Interface
     rest: Mapping[str, Any]
     env_spec: Any = None
+    numbers_of_step: int | None = None
+
+    @property
+    def saves_replay(self) -> bool:
+        """Whether its checkpoints will hold what it remembers."""
+        parameter = self.thunk.signature.get("save_replay") if self.is_ours and self.thunk.signature else None
+        return parameter is not None and bool(self.rest.get("save_replay", parameter.default))
 
     @property
     def is_ours(self) -> bool:
@@ -184,13 +193,19 @@ def _resolved(runs: Sequence[CheckedRun], faults: _Faults, stand_ins: StandIns |
     importable = {run.thunk.identity for run in runs if run.thunk.is_importable}
     environments = {(run.env_name, _env_arguments(run)) for run in runs if run.env_name not in (None, *own)}
     devices = {run.device for run in runs if run.device is not None}
-    answer = faults.catch(preflight, references, environments, importable, devices, stand_ins)
+    sized = {run.env_name for run in runs if run.env_name and run.saves_replay and not _env_arguments(run)}
+    answer = faults.catch(preflight, references, environments, importable, devices, stand_ins, sized)
     if answer is None:
         return list(runs)
     for message in answer.faults:
         faults.add(BadValue, message)
     return [
-        replace(run, rest=_with_canonical(run.rest, answer.canonical), env_spec=own.get(run.env_name or ""))
+        replace(
+            run,
+            rest=_with_canonical(run.rest, answer.canonical),
+            env_spec=own.get(run.env_name or ""),
+            numbers_of_step=answer.numbers.get(run.env_name or "") if run.saves_replay else None,
+        )
         for run in runs
     ]
 

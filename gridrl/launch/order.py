@@ -195,6 +195,7 @@ class Plan:
         notes: what the user should know before they start.
         moved: the old run directories that make room for them.
         known: the runs that there were, as far as they have been looked at.
+        replay: the disk that replays in checkpoints will need, in words; None: no run keeps one.
     """
 
     runs: list[PlannedRun]
@@ -204,6 +205,7 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     moved: list[Path] = field(default_factory=list)
     known: list[KnownRun] = field(default_factory=list)
+    replay: str | None = None
 
 
 def data_directory(data_dir: str | Path | None) -> Path:

@@ -13,6 +13,7 @@ from gridrl.launch.configuration import make_config
 from gridrl.launch.directories import Directories, check_data_dir, still_running
 from gridrl.launch.former import check_choice, last_stand_ins, settle_code
 from gridrl.launch.order import Order, Plan, PlannedRun
+from gridrl.launch.replay_disk import replay_note
 from gridrl.launch.spec import RunSpec, growth, identify_run, keys_outside
 from gridrl.launch.variants import SEED
 from gridrl.log.record import derived_state
@@ -51,7 +52,9 @@ def make_plan(order: Order) -> Plan:
         check_mpi(num_cpu)
         check_data_dir(order.data_dir)
     moved = [*directories.left, *(run.place.run_dir for run in runs if run.is_repeated)]
-    return Plan(runs, num_cpu, jobs, slots, notes, moved, list(directories.seen))
+    due = [one for one, run in zip(checked, runs, strict=True) if run.is_due]
+    replay = replay_note(due, order.data_dir)
+    return Plan(runs, num_cpu, jobs, slots, notes, moved, list(directories.seen), replay)
 
 
 def _fewer(order: Order, jobs: int) -> list[str]:

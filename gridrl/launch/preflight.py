@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gridrl.build import resolve
@@ -32,10 +32,12 @@ class Answer:
     Attributes:
         canonical: the canonical text of what each dotted name stands for.
         faults: what is wrong with the others, with environments and with devices.
+        numbers: how many numbers a step of an environment is for a replay; those that cannot be made are missing.
     """
 
     canonical: Mapping[str, str]
     faults: tuple[str, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 def preflight(
@@ -44,6 +46,7 @@ def preflight(
     thunks: Iterable[str],
     devices: Iterable[str] = (),
     stand_ins: StandIns | None = None,
+    sized: Iterable[str] = (),
 ) -> Answer:
     """Resolves dotted names, looks environments and devices up, in a process of its own, if there is anything to do.
 
@@ -54,6 +57,7 @@ def preflight(
             only for an environment that is not found without them. Ours register none.
         devices: what torch is to compute on, such as `cuda:1`.
         stand_ins: the copies of the user's sources that are asked in their place.
+        sized: ids of environments whose steps a replay will keep.
 
     Raises:
         BackendError: the process gave no answer.
@@ -63,12 +67,13 @@ def preflight(
         "environments": sorted(set(environments)),
         "thunks": sorted({thunk for thunk in thunks if not thunk.startswith("gridrl.")}),
         "devices": sorted(set(devices)),
+        "sized": sorted(set(sized)),
         "place": place_here(stand_ins),
     }
-    if not (question["references"] or question["environments"] or question["devices"]):
+    if not any(question[what] for what in ("references", "environments", "devices", "sized")):
         return Answer({})
     answer = _ask(question)
-    return Answer(answer["canonical"], tuple(answer["faults"]))
+    return Answer(answer["canonical"], tuple(answer["faults"]), answer["numbers"])
 
 
 def _ask(question: Mapping[str, Any]) -> Any:
@@ -107,7 +112,9 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
             resolve("gridrl.algos.assembly:find_device")(device)
         except BadValue as error:
             faults.append(str(error))
-    return {"canonical": texts, "faults": faults}
+    count: Callable[[str], int | None] = resolve("gridrl.envs.making:numbers_of_step")
+    numbers = {name: count(name) for name in question["sized"]} if not faults else {}
+    return {"canonical": texts, "faults": faults, "numbers": {name: n for name, n in numbers.items() if n is not None}}
 
 
 def _canonical_text(path: str) -> str:

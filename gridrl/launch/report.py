@@ -41,6 +41,8 @@ def announce(plan: Plan, data_dir: Path) -> None:
     pending = len(plan.runs) - counts[_DONE] - counts[STALE] - counts[_LEFT_OUT]
     how = f"; {min(plan.jobs, pending)} at once (jobs), {ranks} each (num_cpu)" if pending else ""
     say(f"{count_of(len(plan.runs), 'run')}{told}{how}")
+    if plan.replay is not None:
+        say(plan.replay)
 
 
 def announce_code(plan: Plan, *, is_dry: bool = False) -> None:
@@ -165,8 +167,9 @@ def _tell_inexact(result: GridResult) -> None:
     inexact = sum(status is not None and status.resume == "inexact" for status in statuses)
     if inexact:
         say(
-            f"resume: inexact for {count_of(inexact, 'run')}: the state of their environments is not known, so going "
-            "on from a checkpoint begins new episodes (exact_resume=True makes it exact).",
+            f"resume: inexact for {count_of(inexact, 'run')}: the state of the environments is not known, so going on "
+            "from a checkpoint begins new episodes (exact_resume=True makes it exact), or checkpoints hold no replay "
+            "(save_replay=False).",
             "yellow",
         )
 

@@ -13,15 +13,22 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from gridrl.algos.assembly import make_networks
+from gridrl.algos.continuous import make_continuous
+from gridrl.algos.critics import QLoss
+from gridrl.algos.deterministic import DeterministicPolicyLoss, DeterministicTarget
 from gridrl.algos.ppo import PolicyAndValueLoss, PolicyLoss
 from gridrl.algos.trpo import TrustRegionStep
+from gridrl.envs.making import env_fn
+from gridrl.envs.stepping import make_worlds
 from gridrl.errors import CheckpointError
 from gridrl.nn.actor_critic import MLPActorCritic
+from gridrl.nn.continuous import TwinActorCritic
 from gridrl.nn.natural_gradient import NaturalGradient
 from gridrl.train.loss import LossCallback
 from gridrl.train.losses import ValueLoss
 from gridrl.train.trainer import Trainer
 from gridrl.utils.mpi import num_procs, proc_id
+from tests.algos.off_policy_runs import train as train_off_policy
 from tests.algos.short_runs import train
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -119,9 +126,47 @@ def steps_of_a_torch_optimiser(mine: dict[str, Tensor]) -> dict[str, Any]:
     return {"torch": [*net.weight.reshape(-1).tolist(), net.bias.item()], "torch norms": [fit.grad_norm]}
 
 
+OFF_POLICY: dict[str, dict[str, Any]] = {
+    "sac": {"adaptive_temperature": True, "num_envs": 2, "steps_per_epoch": 120},
+    "td3": {"algorithm": "td3", "num_test_episodes": 3},
+}
+
+
+def off_policy_steps() -> dict[str, Any]:
+    """Parameters after four updates of TD3's losses, without noise, from 32 stored transitions; two ranks have 12 and
+    20 of them."""
+    rank, ranks = proc_id(), num_procs()
+    normal = np.random.default_rng(1).standard_normal
+    batch = {
+        "obs": normal((32, 3)),
+        "action": np.tanh(normal((32, 1))),
+        "reward": normal(32),
+        "next_obs": normal((32, 3)),
+    }
+    batch["terminated"] = (normal(32) > 1.0).astype(np.float64)
+    share = slice(0, 32) if ranks == 1 else (slice(0, 12), slice(12, 32))[rank]
+    mine = {name: torch.from_numpy(column[share].astype(np.float32)) for name, column in batch.items()}
+    worlds = make_worlds(env_fn("Pendulum-v1"))
+    nets = make_continuous(
+        TwinActorCritic, {"hidden_sizes": (16,)}, worlds, seed=rank, device="cpu", pi_lr=0.01, q_lr=0.01
+    )
+    callbacks = [
+        DeterministicTarget(nets.pi, nets.q, gamma=0.9, tau=0.1, every=2),
+        QLoss(name="q", q=nets.q, opt=nets.q_adam, max_grad_norm=0.5),
+        DeterministicPolicyLoss(nets.pi, nets.q, every=2, name="policy", optimizer=nets.pi_adam),
+    ]
+    Trainer(callbacks, [{"default": dict(mine), "batch_size": 1} for _ in range(4)]).train()
+    worlds.close()
+    return {"off policy": torch.cat([nets.pi_adam.segment.param, nets.q_adam.segment.param]).tolist()}
+
+
 def main(directory: Path) -> None:
     """Does everything that the tests look at, and leaves it in `directory`."""
-    found = steps()
+    found = steps() | off_policy_steps()
+    for name, kwargs in OFF_POLICY.items():
+        train_off_policy(directory / f"{name} undisturbed", **kwargs)
+        for epochs in (1, 2):
+            train_off_policy(directory / f"{name} continued", epochs=epochs, **kwargs)
     for name, kwargs in RUNS.items():
         train(directory / f"{name} undisturbed", epochs=3, **kwargs)
         for epochs in (1, 3):

@@ -12,9 +12,11 @@ import gymnasium as gym
 import psutil
 import pytest
 
-from gridrl import dqn, ppo, vpg
+from gridrl import dqn, ppo, sac, vpg
+from gridrl.envs.making import env_fn
 from gridrl.log.progress import read_progress
 from gridrl.log.record import read_status
+from tests.algos.off_policy_runs import TARGET
 from tests.algos.short_runs import rows
 from tests.launch.disturbing import disturbed, row_count, signal_after
 from tests.launch.helpers import run
@@ -30,6 +32,25 @@ def small(
     """A short training run."""
     if algorithm == "dqn":
         small_dqn(epochs, seed, logger_kwargs)
+        return
+    if algorithm == "sac":
+        sac(
+            env_fn(TARGET),
+            ac_kwargs={"hidden_sizes": (8,)},
+            seed=seed,
+            steps_per_epoch=60,
+            epochs=epochs,
+            replay_size=700,
+            batch_size=8,
+            start_steps=60,
+            update_after=60,
+            update_every=20,
+            num_test_episodes=1,
+            save_freq=4,
+            adaptive_temperature=True,
+            updates_per_cycle=1,
+            logger_kwargs=logger_kwargs | {"quiet": True},
+        )
         return
     train, own = (ppo, {"train_pi_iters": 4}) if algorithm == "ppo" else (vpg, {})
     train(
@@ -71,8 +92,20 @@ def small_dqn(epochs: int, seed: int, logger_kwargs: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("algorithm", "secret", "exact_resume"),
-    [("ppo", False, False), ("ppo", True, True), ("vpg", False, False), ("dqn", False, False)],
-    ids=["PPO on CartPole", "PPO on an unknown state, exact_resume", "VPG on CartPole", "DQN on CartPole"],
+    [
+        ("ppo", False, False),
+        ("ppo", True, True),
+        ("vpg", False, False),
+        ("dqn", False, False),
+        ("sac", False, False),
+    ],
+    ids=[
+        "PPO on CartPole",
+        "PPO on an unknown state, exact_resume",
+        "VPG on CartPole",
+        "DQN on CartPole",
+        "SAC with its replay",
+    ],
 )
 def test_a_run_killed_three_times_leaves_the_rows_of_an_undisturbed_one(
     tmp_path: Path, algorithm: str, secret: bool, exact_resume: bool
@@ -108,7 +141,7 @@ def test_an_unknown_state_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (secret.state, known.state) == ("done", "done")
     statuses = [read_status(one.run_dir) for one in (secret, known)]
     assert [status and status.resume for status in statuses] == ["inexact", None]
-    assert "resume: inexact for 1 run: the state of their environments is not known" in capsys.readouterr().out
+    assert "resume: inexact for 1 run: the state of the environments is not known" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("who", "signum"), [("a rank", signal.SIGUSR1), ("mpiexec", signal.SIGTERM)])

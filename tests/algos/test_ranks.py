@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from gridrl.log.progress import read_progress
-from tests.algos.ranks_program import RUNS, steps
+from tests.algos.off_policy_runs import train as train_off_policy
+from tests.algos.ranks_program import OFF_POLICY, RUNS, off_policy_steps, steps
 from tests.algos.short_runs import rows, train
 
 ROOT = Path(__file__).parent.parent.parent
@@ -71,6 +72,29 @@ def test_two_ranks_find_the_natural_gradient_of_one(found: list[dict[str, Any]])
     assert (found[0]["way"], found[1]["way"]) == (alone["way"], alone["way"])
     assert np.abs(np.subtract(alone["region"], found[0]["region"])).max() < 1e-5
     assert found[0]["region norms"] == pytest.approx(alone["region norms"], rel=1e-4)
+
+
+def test_two_ranks_with_half_the_replayed_batch_take_the_step_of_one_with_all_of_it(
+    found: list[dict[str, Any]],
+) -> None:
+    alone = off_policy_steps()["off policy"]
+    assert found[0]["off policy"] == found[1]["off policy"], "all ranks have one network, whatever their seeds"
+    assert np.abs(np.subtract(alone, found[0]["off policy"])).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", OFF_POLICY)
+def test_off_policy_ranks_write_one_row_for_all_and_go_on_from_their_checkpoint(
+    two_ranks: Path, tmp_path: Path, name: str
+) -> None:
+    undisturbed = two_ranks / f"{name} undisturbed"
+    assert rows(two_ranks / f"{name} continued") == rows(undisturbed)
+    steps = OFF_POLICY[name].get("steps_per_epoch", 60)
+    columns = read_progress(undisturbed / "progress.txt")
+    assert columns["TotalEnvInteracts"].tolist() == [steps, 2 * steps]
+    assert [path.name for path in sorted((undisturbed / "checkpoints" / "replay").iterdir())] == ["rank0", "rank1"]
+    assert np.isfinite(columns["AverageTestEpRet"]).all()
+    alone = train_off_policy(tmp_path, **OFF_POLICY[name])
+    assert columns["AverageEpRet"][0] != read_progress(alone / "progress.txt")["AverageEpRet"][0]
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -1,0 +1,89 @@
+"""When off-policy runs act at random and update: counted over the environments of all ranks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gridrl.algos.counting import OffPolicySettings, StepPlan
+from gridrl.algos.replay import Replay
+from gridrl.errors import NotEnoughData
+
+
+def plan(ranks: int = 1, **given: Any) -> StepPlan:
+    """A plan of small numbers."""
+    names = dict.fromkeys(OffPolicySettings.__dataclass_fields__)
+    small = {"steps_per_epoch": 100, "start_steps": 10, "update_after": 20, "update_every": 8, "num_envs": 1}
+    return StepPlan.of(OffPolicySettings(**{**names, **small, **given}), ranks)
+
+
+def updates_at(plan: StepPlan, end: int, lost: int = 0) -> list[int]:
+    """The steps after which updates follow, as a run would find them."""
+    steps, found = 0, []
+    while steps < end:
+        steps += plan.until_next(steps, end)
+        found += [steps] * plan.is_due(steps, lost)
+    return found
+
+
+def test_updates_come_around_once_more_than_update_after_were_collected() -> None:
+    assert updates_at(plan(), 50) == [24, 32, 40, 48]
+    assert updates_at(plan(update_after=24), 50) == [32, 40, 48]
+    assert updates_at(plan(update_every=1), 23) == [21, 22, 23]
+    assert updates_at(plan(), 50, lost=10) == [32, 40, 48]
+
+
+def test_no_stretch_of_steps_crosses_the_end_of_random_actions() -> None:
+    assert [plan().until_next(steps, 100) for steps in (0, 8, 9, 10, 16)] == [8, 2, 1, 6, 8]
+    assert plan().until_next(96, 100) == 4
+
+
+@pytest.mark.parametrize(
+    ("ranks", "num_envs", "cycle", "updates", "epoch"),
+    [(1, 1, 8, 8, 100), (2, 2, 2, 8, 25), (1, 3, 2, 6, 33), (4, 4, 1, 16, 6)],
+)
+def test_several_environments_share_the_steps(ranks: int, num_envs: int, cycle: int, updates: int, epoch: int) -> None:
+    found = plan(ranks, num_envs=num_envs)
+    assert (found.cycle, found.updates, found.epoch, found.width) == (cycle, updates, epoch, ranks * num_envs)
+    assert plan(ranks, num_envs=num_envs, updates_per_cycle=3).updates == 3
+
+
+def filled(replay: Replay, steps: int, num_envs: int = 1) -> None:
+    """Puts steps of one endless episode into a replay."""
+    for _ in range(steps):
+        number = np.full((num_envs, 1), len(replay) // num_envs, np.float32)
+        rows = {"obs": number, "action": number.astype(int), "reward": number[:, 0], "terminated": np.zeros(num_envs)}
+        nobody = np.zeros(num_envs, bool)
+        replay.staging.put(rows, nobody, nobody, {"obs": number + 1})
+
+
+def test_few_of_the_newest_steps_wait_and_never_many() -> None:
+    replay, rng = Replay(10_000, 1, 1, action_shape=(1,), action_dtype=np.int64), np.random.default_rng(0)
+    with pytest.raises(NotEnoughData):
+        replay.sample(1, rng)
+    waiting = []
+    for _ in range(8000):
+        filled(replay, 1)
+        batch = replay.sample(4, rng)
+        waiting.append(replay.staging.staged)
+        assert (batch["next_obs"] == batch["obs"] + 1).all()
+    assert waiting[:100] == [0] * 100
+    assert max(waiting[:1000]) <= 10
+    assert max(waiting) == 63
+    assert len(replay) == 8000
+
+
+def test_sequences_find_pieces_long_enough() -> None:
+    replay = Replay(1000, 2, 1, action_shape=(1,), action_dtype=np.int64, sequence_length=3)
+    filled(replay, 20, num_envs=2)
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        filled(replay, 1, num_envs=2)
+        batch = replay.sample(2, rng)
+        assert batch["obs"].shape == (6, 1)
+        assert batch["next_obs"].shape == (2, 1)
+        assert (batch["next_obs"] == batch["obs"].reshape(2, 3)[:, -1:] + 1).all()
+    lengths = {place.steps for place in list(replay.table.episodes.places.values())[2:]}
+    assert min(lengths) >= 48
