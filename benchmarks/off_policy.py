@@ -94,6 +94,7 @@ WORKLOADS = (
             "polyak": 0.0,
             "target_update_every": 50,
             "double": False,
+            "dueling": False,
             "n_step": 1,
             "lr_schedule": None,
             "epsilon_steps": 0.5,

@@ -87,16 +87,9 @@ def for_flat(module: nn.Module, observation_space: gym.Space[Any]) -> nn.Module:
 
 
 def with_streams(actor_critic: Callable[..., nn.Module], ac_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments that make `actor_critic` a dueling network.
-
-    Raises:
-        BadValue: it cannot be one.
-    """
-    parameters = inspect.signature(actor_critic).parameters
-    takes = "dueling" in parameters or any(found.kind is found.VAR_KEYWORD for found in parameters.values())
-    if not takes:
-        name = getattr(actor_critic, "__name__", actor_critic)
-        raise BadValue(f"dueling=True: {name} takes no 'dueling' in ac_kwargs, as MLPQNetwork does.")
+    """The keyword arguments that make `actor_critic` a dueling network, where it can be one."""
+    if "dueling" not in inspect.signature(actor_critic).parameters:
+        return dict(ac_kwargs)
     return {"dueling": True, **ac_kwargs}
 
 

@@ -50,8 +50,8 @@ def dqn(
     updates_per_cycle: int | None = 64,
     target_update_every: int = 1,
     double: bool = True,
-    dueling: bool = False,
-    n_step: int = 3,
+    dueling: bool = True,
+    n_step: int = 10,
     prioritised: bool = False,
     priority_alpha: float = 0.6,
     priority_beta: float = 0.4,
@@ -97,7 +97,8 @@ def dqn(
         updates_per_cycle: updates of each cycle; None for one per environment step.
         target_update_every: updates between two renewals of the target network.
         double: whether the network that learns chooses the action whose value the target network gives.
-        dueling: whether a network of ours learns a state's value and its actions' advantages in streams of their own.
+        dueling: whether a network that takes dueling, as ours does, learns a state's value and its actions' advantages
+            in streams of their own; others are as they are.
         n_step: steps whose rewards are summed before the value that follows them is added; fewer where an episode
             ends.
         prioritised: whether transitions with a greater error are drawn more often.

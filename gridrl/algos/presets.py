@@ -89,6 +89,7 @@ _SB3_DQN: Preset = {
     "updates_per_cycle": 1,
     "target_update_every": 2500,
     "double": False,
+    "dueling": False,
     "n_step": 1,
     "epsilon_start": 1.0,
     "epsilon_end": 0.05,
