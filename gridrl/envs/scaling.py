@@ -36,7 +36,7 @@ class ActionScale:
         if not isinstance(space, spaces.Box):
             raise BadValue(
                 f"{algorithm} needs continuous actions, a Box with bounds; this environment's are {space}. "
-                "ppo, vpg and dqn take Discrete ones."
+                "ppo, trpo, vpg and dqn take Discrete ones."
             )
         if not space.is_bounded():
             raise BadValue(
@@ -67,7 +67,7 @@ def action_maker(algorithm: str, space: gym.Space[Any], discrete: bool) -> Calla
         return ActionScale(space, algorithm)
     if not isinstance(space, spaces.Discrete):
         raise BadValue(
-            f"{algorithm} needs Discrete actions; this environment's are {space}. sac, td3, ddpg, ppo and vpg take a "
-            "Box."
+            f"{algorithm} needs Discrete actions; this environment's are {space}. ppo, trpo, vpg, sac, td3 and ddpg "
+            "take a Box."
         )
     return None
