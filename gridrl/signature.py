@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from gridrl.utils.callables import callable_path, readable_name
 from gridrl.utils.docstrings import Docstring, parse_docstring
@@ -13,10 +13,11 @@ from gridrl.utils.parameters import NO_LITERAL, REQUIRED, Parameter, Signature
 from gridrl.utils.sources import find_definition
 from gridrl.utils.syntax import signature_of
 
-__all__ = ["NO_LITERAL", "REQUIRED", "Parameter", "Signature", "grows", "read_signature"]
+__all__ = ["NO_LITERAL", "REQUIRED", "Parameter", "Signature", "acts_in", "grows", "read_signature"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _GROWS = "__gridrl_grows__"
+_ACTIONS = "__gridrl_actions__"
 _PLAIN = (str, bytes, bool, int, float, complex, type(None))
 
 
@@ -31,6 +32,22 @@ def grows(*keys: str) -> Callable[[F], F]:
 
     def mark(function: F) -> F:
         setattr(function, _GROWS, frozenset(keys))
+        return function
+
+    return mark
+
+
+def acts_in(kind: Literal["Box", "Discrete"]) -> Callable[[F], F]:
+    """Declares the only kind of action space that an algorithm can serve, so that others are told before a run starts.
+
+    >>> @acts_in("Box")
+    ... def train(env_fn): ...
+    >>> read_signature(train).actions
+    'Box'
+    """
+
+    def mark(function: F) -> F:
+        setattr(function, _ACTIONS, kind)
         return function
 
     return mark
@@ -58,11 +75,13 @@ def _of_callable(function: Callable[..., Any]) -> Signature:
         doc = Docstring(doc.summary, doc.text, {**doc.params, **constructor.params})
     module, _, name = (callable_path(function) or f"{getattr(function, '__module__', '')}:").partition(":")
     name = name or getattr(function, "__qualname__", type(function).__qualname__)
-    growing = _declared_growth(function)
+    inner = function.func if isinstance(function, functools.partial) else function
+    growing: frozenset[str] = getattr(inner, _GROWS, frozenset())
+    actions: str | None = getattr(inner, _ACTIONS, None)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # compiled, without a text signature
-        return Signature(name, module, (), doc.summary, doc.text, growing, has_var_keyword=True)
+        return Signature(name, module, (), doc.summary, doc.text, growing, actions, has_var_keyword=True)
     kinds = [param.kind for param in signature.parameters.values()]
     return Signature(
         name=name,
@@ -75,6 +94,7 @@ def _of_callable(function: Callable[..., Any]) -> Signature:
         summary=doc.summary,
         doc=doc.text,
         grows=growing,
+        actions=actions,
         has_var_keyword=inspect.Parameter.VAR_KEYWORD in kinds,
     )
 
@@ -105,9 +125,3 @@ def _is_literal(value: Any) -> bool:
     if type(value) in (list, tuple, set):
         return all(_is_literal(part) for part in value)
     return type(value) in _PLAIN
-
-
-def _declared_growth(function: Any) -> frozenset[str]:
-    inner = function.func if isinstance(function, functools.partial) else function
-    found: frozenset[str] = getattr(inner, _GROWS, frozenset())
-    return found

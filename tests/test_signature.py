@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gridrl.errors import BadValue
-from gridrl.signature import NO_LITERAL, REQUIRED, Parameter, Signature, grows, read_signature
+from gridrl.signature import NO_LITERAL, REQUIRED, Parameter, Signature, acts_in, grows, read_signature
 
 ALGORITHM = '''
 """An algorithm in our style; importing it would fail."""
@@ -80,6 +80,7 @@ def helper(a, /, b, *args, c, **kwargs): ...
 
 
 @signature.grows("n")
+@signature.acts_in("Discrete")
 async def waiting(n=1): ...
 
 
@@ -234,6 +235,7 @@ def test_names_kinds_and_words_are_read(train: Signature) -> None:
     assert parameter(train, "gamma").doc == "the discount, below 1."
     assert parameter(train, "env_fn").doc == ""
     assert train.grows == {"epochs", "steps"}
+    assert train.actions is None
     assert not train.has_var_keyword
     assert train.get("gama") is None
     assert train.takes("gamma")
@@ -326,6 +328,7 @@ def test_every_kind_of_parameter_is_told_apart(folder: Path) -> None:
 
 def test_growth_is_recognised_under_a_dotted_name_and_on_coroutines(folder: Path) -> None:
     assert read_signature("lab.algorithm:waiting").grows == {"n"}
+    assert read_signature("lab.algorithm:waiting").actions == "Discrete"
 
 
 # --- ways to a function ---
@@ -477,6 +480,7 @@ def test_a_misspelt_module_of_the_current_directory_is_suggested(
 
 
 @grows("epochs")
+@acts_in("Box")
 def live(a: int, b: float | None = None, *rest: int, c: Callable[..., Any] = len, **more: Any) -> None:
     """Lives.
 
@@ -501,6 +505,7 @@ def test_a_function_is_read_as_it_stands() -> None:
     found = read_signature(live)
     assert found.target == f"{__name__}:live"
     assert (found.summary, found.grows, found.has_var_keyword) == ("Lives.", {"epochs"}, True)
+    assert found.actions == "Box"
     assert found.params == (
         Parameter("a", inspect.Parameter.POSITIONAL_OR_KEYWORD, "int", None, REQUIRED, "the first."),
         Parameter("b", inspect.Parameter.POSITIONAL_OR_KEYWORD, "float | None", "None", None),
@@ -517,10 +522,11 @@ def test_source_and_function_agree() -> None:
 
     for function in (recursive_update, colorize, generator, live):
         read, found = read_signature(f"{function.__module__}:{function.__name__}"), read_signature(function)
-        assert (read.target, read.doc, read.grows, read.has_var_keyword) == (
+        assert (read.target, read.doc, read.grows, read.actions, read.has_var_keyword) == (
             found.target,
             found.doc,
             found.grows,
+            found.actions,
             found.has_var_keyword,
         )
         assert [(p.name, p.kind, p.annotation, p.default, p.doc) for p in read.params] == [
@@ -539,7 +545,7 @@ def test_a_partial_takes_what_is_left_and_grows_like_its_function() -> None:
     found = read_signature(functools.partial(live, 1, b=2.0))
     assert parameter(found, "b").default == 2.0
     assert found.get("a") is None
-    assert found.grows == {"epochs"}
+    assert (found.grows, found.actions) == ({"epochs"}, "Box")
 
 
 def test_wrapped_functions_keep_their_growth() -> None:

@@ -13,10 +13,11 @@ from gridrl.algos.deterministic import DeterministicPolicyLoss, DeterministicTar
 from gridrl.algos.off_policy import OffPolicyRun
 from gridrl.algos.watching import Watch
 from gridrl.nn.continuous import DeterministicActorCritic, DeterministicHead
-from gridrl.signature import grows
+from gridrl.signature import acts_in, grows
 
 
 @grows("epochs")
+@acts_in("Box")
 def ddpg(
     env_fn: Callable[[], Any],
     actor_critic: Callable[..., torch.nn.Module] = DeterministicActorCritic,

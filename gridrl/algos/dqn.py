@@ -19,7 +19,7 @@ from gridrl.nn.targets import Following, target_of
 from gridrl.ops.q_learning import double_value, greedy_value, taken, td_loss, td_target
 from gridrl.ops.returns import discount, make_gamma_matrix, split_rollouts
 from gridrl.schedules import LinearSchedule
-from gridrl.signature import grows
+from gridrl.signature import acts_in, grows
 from gridrl.train.callback import Callback
 from gridrl.train.loss import LossCallback
 
@@ -27,6 +27,7 @@ __all__ = ["Priorities", "QLoss", "QTarget", "dqn"]
 
 
 @grows("epochs")
+@acts_in("Discrete")
 def dqn(
     env_fn: Callable[[], Any],
     actor_critic: Callable[..., torch.nn.Module] = MLPQNetwork,

@@ -17,7 +17,7 @@ from gridrl.log.metrics import LoggingMixin
 from gridrl.nn.continuous import SquashedActorCritic, critic_values, evaluate
 from gridrl.nn.targets import Following, soft_update_from_to, target_of
 from gridrl.ops.returns import discount, make_gamma_matrix, split_rollouts
-from gridrl.signature import grows
+from gridrl.signature import acts_in, grows
 from gridrl.train.callback import Callback
 from gridrl.train.loss import LossCallback
 
@@ -28,6 +28,7 @@ _LOGGED = ("next_logp_pi", "min_next_q_target", "scaled_reward", "q_target")
 
 
 @grows("epochs")
+@acts_in("Box")
 def sac(
     env_fn: Callable[[], Any],
     actor_critic: Callable[..., torch.nn.Module] = SquashedActorCritic,

@@ -13,10 +13,11 @@ from gridrl.algos.deterministic import DeterministicPolicyLoss, DeterministicTar
 from gridrl.algos.off_policy import OffPolicyRun
 from gridrl.algos.watching import Watch
 from gridrl.nn.continuous import DeterministicHead, TwinActorCritic
-from gridrl.signature import grows
+from gridrl.signature import acts_in, grows
 
 
 @grows("epochs")
+@acts_in("Box")
 def td3(
     env_fn: Callable[[], Any],
     actor_critic: Callable[..., torch.nn.Module] = TwinActorCritic,

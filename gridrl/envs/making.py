@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import gymnasium as gym
@@ -18,7 +18,7 @@ from gridrl.envs.names import check_env_id, creator_of, find_spec, known_argumen
 from gridrl.envs.spaces import flat_dim
 from gridrl.errors import BadValue, GridRLWarning
 
-__all__ = ["EnvFn", "check_env_id", "env_fn", "limited", "make_vector", "numbers_of_step"]
+__all__ = ["EnvFn", "check_env_id", "env_fn", "limited", "make_vector", "numbers_of_step", "spaces_of"]
 
 Env = gym.Env[Any, Any]
 Vector = VectorEnv[Any, Any, Any]
@@ -110,11 +110,17 @@ def numbers_of_step(env_id: str) -> int | None:
     None where the environment cannot be made, or its spaces are not supported: that is told where it is used.
     """
     with suppress(Exception):
-        env = env_fn(env_id)()
-        env.close()
-        is_box = isinstance(env.action_space, gym.spaces.Box)
-        return flat_dim(env.observation_space) + (flat_dim(env.action_space) if is_box else 2) + 3
+        observation, action = spaces_of(env_id)
+        return flat_dim(observation) + (flat_dim(action) if isinstance(action, gym.spaces.Box) else 2) + 3
     return None
+
+
+@cache
+def spaces_of(env_id: str) -> tuple[gym.Space[Any], gym.Space[Any]]:
+    """The spaces of observations and actions of an environment, which is made for it, once."""
+    env = env_fn(env_id)()
+    env.close()
+    return env.observation_space, env.action_space
 
 
 def limited(env: Env, max_ep_len: int | None) -> Env:

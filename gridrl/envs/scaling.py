@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from gridrl.envs.making import spaces_of
 from gridrl.errors import BadValue
 
 Array = npt.NDArray[Any]
@@ -70,4 +71,24 @@ def action_maker(algorithm: str, space: gym.Space[Any], discrete: bool) -> Calla
             f"{algorithm} needs Discrete actions; this environment's are {space}. ppo, trpo, vpg, sac, td3 and ddpg "
             "take a Box."
         )
+    return None
+
+
+def action_fault(algorithm: str, env_id: str, kind: str) -> str | None:
+    """Why an algorithm cannot act in an environment; None where it can, or the environment cannot be made, which is
+    told elsewhere.
+
+    Args:
+        algorithm: its name.
+        env_id: of the environment.
+        kind: of actions that the algorithm takes, "Box" or "Discrete".
+    """
+    try:
+        _, space = spaces_of(env_id)
+    except Exception:
+        return None
+    try:
+        action_maker(algorithm, space, discrete=kind == "Discrete")
+    except BadValue as error:
+        return f"{env_id}: {error}"
     return None

@@ -194,7 +194,8 @@ def _resolved(runs: Sequence[CheckedRun], faults: _Faults, stand_ins: StandIns |
     environments = {(run.env_name, _env_arguments(run)) for run in runs if run.env_name not in (None, *own)}
     devices = {run.device for run in runs if run.device is not None}
     sized = {run.env_name for run in runs if run.env_name and run.saves_replay and not _env_arguments(run)}
-    answer = faults.catch(preflight, references, environments, importable, devices, stand_ins, sized)
+    acting = {asked for run in runs if (asked := _acting(run)) is not None}
+    answer = faults.catch(preflight, references, environments, importable, devices, stand_ins, sized, acting)
     if answer is None:
         return list(runs)
     for message in answer.faults:
@@ -208,6 +209,18 @@ def _resolved(runs: Sequence[CheckedRun], faults: _Faults, stand_ins: StandIns |
         )
         for run in runs
     ]
+
+
+def _acting(run: CheckedRun) -> tuple[str, str, str] | None:
+    """An algorithm that takes one kind of actions only, with its environment and the kind.
+
+    None where that is not known: an environment's arguments may change its actions, and only its run makes it with
+    them.
+    """
+    signature = run.thunk.signature
+    if signature is None or signature.actions is None or run.env_name is None or _env_arguments(run):
+        return None
+    return run.interface.label, run.env_name, signature.actions
 
 
 def _env_arguments(run: CheckedRun) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ def preflight(
     devices: Iterable[str] = (),
     stand_ins: StandIns | None = None,
     sized: Iterable[str] = (),
+    acting: Iterable[tuple[str, str, str]] = (),
 ) -> Answer:
     """Resolves dotted names, looks environments and devices up, in a process of its own, if there is anything to do.
 
@@ -58,6 +59,7 @@ def preflight(
         devices: what torch is to compute on, such as `cuda:1`.
         stand_ins: the copies of the user's sources that are asked in their place.
         sized: ids of environments whose steps a replay will keep.
+        acting: algorithms that take one kind of actions only: name, id of the environment, the kind.
 
     Raises:
         BackendError: the process gave no answer.
@@ -68,9 +70,10 @@ def preflight(
         "thunks": sorted({thunk for thunk in thunks if not thunk.startswith("gridrl.")}),
         "devices": sorted(set(devices)),
         "sized": sorted(set(sized)),
+        "acting": sorted(set(acting)),
         "place": place_here(stand_ins),
     }
-    if not any(question[what] for what in ("references", "environments", "devices", "sized")):
+    if not any(question[what] for what in ("references", "environments", "devices", "sized", "acting")):
         return Answer({})
     answer = _ask(question)
     return Answer(answer["canonical"], tuple(answer["faults"]), answer["numbers"])
@@ -112,6 +115,9 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
             resolve("gridrl.algos.assembly:find_device")(device)
         except BadValue as error:
             faults.append(str(error))
+    if not faults:
+        look: Callable[[str, str, str], str | None] = resolve("gridrl.envs.scaling:action_fault")
+        faults += [fault for asked in question["acting"] if (fault := look(*asked))]
     count: Callable[[str], int | None] = resolve("gridrl.envs.making:numbers_of_step")
     numbers = {name: count(name) for name in question["sized"]} if not faults else {}
     return {"canonical": texts, "faults": faults, "numbers": {name: n for name, n in numbers.items() if n is not None}}

@@ -57,7 +57,9 @@ class Signature:
         params: its parameters in order, `*args` and `**kwargs` left out.
         summary: the first paragraph of its docstring.
         doc: its whole docstring.
-        grows: the parameters that may be raised to go on with a finished run (see `grows`).
+        grows: the parameters that may be raised to go on with a finished run (see `gridrl.signature.grows`).
+        actions: the only kind of action space that it can serve (see `gridrl.signature.acts_in`), None where it does
+            not say.
         has_var_keyword: whether it takes keywords beyond `params`: `**kwargs`, or a signature that cannot be read.
     """
 
@@ -67,6 +69,7 @@ class Signature:
     summary: str = ""
     doc: str = ""
     grows: frozenset[str] = frozenset()
+    actions: str | None = None
     has_var_keyword: bool = False
 
     @property

@@ -117,17 +117,18 @@ def _of_function(definition: Definition, node: FunctionNode | ast.Lambda) -> Sig
         params=tuple(params),
         summary=doc.summary,
         doc=doc.text,
-        grows=_declared_growth(decorators),
+        grows=frozenset(_declared(decorators, "grows")),
+        actions=next(iter(_declared(decorators, "acts_in")), None),
         has_var_keyword=node.args.kwarg is not None,
     )
 
 
-def _declared_growth(decorators: list[ast.expr]) -> frozenset[str]:
-    keys: set[str] = set()
-    for node in decorators:
-        if isinstance(node, ast.Call) and (dotted_name(node.func) or "").rpartition(".")[2] == "grows":
-            keys.update(arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
-    return frozenset(keys)
+def _declared(decorators: list[ast.expr], mark: str) -> list[str]:
+    """The texts that decorators called `mark` are given."""
+    calls = (node for node in decorators if isinstance(node, ast.Call))
+    marks = (node for node in calls if (dotted_name(node.func) or "").rpartition(".")[2] == mark)
+    constants = (arg.value for node in marks for arg in node.args if isinstance(arg, ast.Constant))
+    return [value for value in constants if isinstance(value, str)]
 
 
 def _of_class(definition: Definition, node: ast.ClassDef) -> Signature:

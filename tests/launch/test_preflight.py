@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from gridrl.errors import BackendError
+from gridrl import ExperimentGrid
+from gridrl.envs.scaling import action_fault
+from gridrl.errors import BackendError, BadValue
 from gridrl.launch import preflight as module
 from gridrl.launch.preflight import Answer, preflight
 
@@ -124,3 +126,26 @@ def test_environments_that_the_thunks_module_registers_are_found(
     assert ended.stderr.startswith("told: Environment 'Uors-v0' is not registered. Did you mean 'Ours-v0'?")
     ended = run_script(path, str(data_dir), "registers_it:Ours-v0")
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "env_name", "message"),
+    [
+        ("dqn", "Pendulum-v1", r"Pendulum-v1: dqn needs Discrete actions; this environment's are Box\(-2\.0, 2\.0"),
+        ("td3", "CartPole-v1", r"CartPole-v1: td3 needs continuous actions, a Box .* are Discrete\(2\)"),
+    ],
+)
+def test_actions_that_an_algorithm_cannot_serve_are_told_before_anything_is_written(
+    tmp_path: Path, algorithm: str, env_name: str, message: str
+) -> None:
+    grid = ExperimentGrid(name="g")
+    grid.add("env_name", env_name)
+    with pytest.raises(BadValue, match=message):
+        grid.run(f"gridrl.algos.{algorithm}:{algorithm}", data_dir=tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_actions_that_it_can_serve_and_environments_that_cannot_be_made_are_no_fault() -> None:
+    assert action_fault("sac", "Pendulum-v1", "Box") is None
+    assert action_fault("dqn", "CartPole-v1", "Discrete") is None
+    assert action_fault("sac", "NoSuch-v0", "Box") is None
