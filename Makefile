@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINNED := --quiet --constraint constraints.txt
 
-.PHONY: help install demo test check docs learning coverage gallery bench clean
+.PHONY: help install demo test check docs learning coverage gallery bench rivals clean
 
 help:
 	@echo "make demo      install, train PPO on CartPole (2 variants x 3 seeds, in parallel) and plot it"
@@ -16,6 +16,7 @@ help:
 	@echo "make coverage  simulate how often the intervals over seeds hold, into docs/statistics.md"
 	@echo "make gallery   draw the pictures of docs/plotting.md again"
 	@echo "make bench     measure speed against other libraries and launchers into docs/benchmarks.md"
+	@echo "make rivals    train beside stable-baselines3 for half a day, curves and tables into docs/benchmarks.md"
 	@echo "make clean     remove the virtual environment and what was built"
 
 install: $(VENV)/.dev
@@ -72,6 +73,9 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/endurance.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/figures.py
+
+rivals: $(VENV)/.bench
+	$(BIN)/python benchmarks/rivals.py
 
 clean:
 	rm -rf $(VENV) docs/_build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -44,7 +44,7 @@ def sb3(
         seed: of the model and its environment.
         steps_per_epoch: environment steps between two rows.
         epochs: rows.
-        num_test_episodes: episodes that a row's TestEpRet is the mean of.
+        num_test_episodes: episodes that a row's TestEpRet is the mean of; 0 for none.
         logger_kwargs: keyword arguments of EpochLogger.
         hyperparameters: keyword arguments of the model's class that differ from its defaults.
     """
@@ -76,16 +76,18 @@ class Rows(BaseCallback):
         return True
 
     def _write(self, model: BaseAlgorithm) -> None:
-        returns, lengths = evaluate_policy(
-            model, self.test_env, self.episodes, deterministic=True, return_episode_rewards=True
-        )
-        for ret, length in zip(returns, lengths, strict=True):
-            self.rows.store(TestEpRet=ret, TestEpLen=length)
-        self.rows.log_tabular("Epoch", self.num_timesteps // self.steps_per_epoch - 1)
-        self.rows.log_tabular("EpRet", with_min_and_max=True)
-        self.rows.log_tabular("TestEpRet", with_min_and_max=True)
-        self.rows.log_tabular("EpLen", average_only=True)
-        self.rows.log_tabular("TestEpLen", average_only=True)
-        self.rows.log_tabular("TotalEnvInteracts", self.num_timesteps)
-        self.rows.log_tabular("Time", time.perf_counter() - self.began)
+        log = self.rows.log_tabular
+        log("Epoch", self.num_timesteps // self.steps_per_epoch - 1)
+        log("EpRet", with_min_and_max=True)
+        log("EpLen", average_only=True)
+        if self.episodes:
+            returns, lengths = evaluate_policy(
+                model, self.test_env, self.episodes, deterministic=True, return_episode_rewards=True
+            )
+            for ret, length in zip(returns, lengths, strict=True):
+                self.rows.store(TestEpRet=ret, TestEpLen=length)
+            log("TestEpRet", with_min_and_max=True)
+            log("TestEpLen", average_only=True)
+        log("TotalEnvInteracts", self.num_timesteps)
+        log("Time", time.perf_counter() - self.began)
         self.rows.dump_tabular()

@@ -108,3 +108,20 @@ def test_both_sides_of_the_fisher_information_agree(monkeypatch: pytest.MonkeyPa
     found = [benchmark.measure(policy, rounds=1) for policy in benchmark.policies()]
     assert [line.name for line in found] == ["softmax policy", "Gaussian policy", "a user's module"]
     assert str(benchmark.Line("x", 3.0, 1.5)) == "| x | 3.0 | 1.5 | 2.0 | 1.7 |"
+
+
+def test_both_sides_of_a_comparison_train_as_long_with_one_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(PAGES.__file__).parent))
+    rivals = load_file(Path(PAGES.__file__).with_name("rivals.py"))
+    entries = rivals.chosen([])
+    assert len({entry.name for entry in entries}) == len(entries)
+    assert {entry.algorithm for entry in entries} == {"ppo", "dqn", "sac"} == set(rivals.LAST)
+    for entry in entries:
+        ours, theirs = entry.values("gridrl"), entry.values("sb3")
+        assert [ours[key] for key in ("env_name", "steps_per_epoch", "epochs")] == [
+            theirs[key] for key in ("env_name", "steps_per_epoch", "epochs")
+        ]
+        assert entry.steps_per_epoch * entry.epochs <= 100_352  # 49 rollouts of 2048
+        assert theirs["algorithm"] == entry.algorithm
+    with pytest.raises(SystemExit, match="there are sac-pendulum, "):
+        rivals.chosen(["sac-pendlum"])
