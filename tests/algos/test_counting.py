@@ -75,15 +75,19 @@ def test_few_of_the_newest_steps_wait_and_never_many() -> None:
     assert len(replay) == 8000
 
 
-def test_sequences_find_pieces_long_enough() -> None:
-    replay = Replay(1000, 2, 1, action_shape=(1,), action_dtype=np.int64, sequence_length=3)
+def test_transitions_of_several_steps_find_pieces_long_enough() -> None:
+    replay = Replay(1000, 2, 1, action_shape=(1,), action_dtype=np.int64, n_step=3, gamma=0.5)
     filled(replay, 20, num_envs=2)
     rng = np.random.default_rng(0)
+    spans = []
     for _ in range(300):
         filled(replay, 1, num_envs=2)
         batch = replay.sample(2, rng)
-        assert batch["obs"].shape == (6, 1)
-        assert batch["next_obs"].shape == (2, 1)
-        assert (batch["next_obs"] == batch["obs"].reshape(2, 3)[:, -1:] + 1).all()
+        assert batch["obs"].shape == batch["next_obs"].shape == (2, 1)
+        span = (batch["next_obs"] - batch["obs"])[:, 0]
+        assert (batch["bootstrap_discount"] == 0.5**span).all()
+        spans += span.tolist()
+    assert set(spans) == {1.0, 2.0, 3.0}
+    assert spans.count(3.0) > 0.8 * len(spans)  # two of a piece's steps have fewer before them
     lengths = {place.steps for place in list(replay.table.episodes.places.values())[2:]}
     assert min(lengths) >= 48
