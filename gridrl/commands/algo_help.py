@@ -106,7 +106,7 @@ def _settings(values: Mapping[str, Any]) -> str:
 
 
 def _examples(known: KnownOptions, name: str) -> Iterator[str]:
-    env = " --env CartPole-v1" if known.takes_env else ""
+    env = f" --env {known.example_env}" if known.takes_env else ""
     rates = [one for one in known.parameters.values() if isinstance(one.default, float) and "lr" in one.name]
     if "ac_kwargs" in known.parameters:
         yield f"{_RUN} {name}{env} --hid '[64,64]' '[32]' --act torch.nn.Tanh --seeds 3"

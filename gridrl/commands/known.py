@@ -45,6 +45,11 @@ class KnownOptions:
         """Whether `--env` makes sense."""
         return bool({"env_fn", "env_name"} & self.parameters.keys()) or self.signature.has_var_keyword
 
+    @property
+    def example_env(self) -> str:
+        """An environment in whose actions it can act, for examples."""
+        return "Pendulum-v1" if self.signature.actions == "Box" else "CartPole-v1"
+
     def expand(self, key: str) -> str:
         """The key that a shortcut stands for, unless the function has a parameter of that very name."""
         return key if key in self.parameters else SHORTCUTS.get(key, key)
@@ -107,7 +112,7 @@ class KnownOptions:
             if key in heads:
                 continue
             if key == "env_name":
-                yield f"`--env` is missing: {self.name} needs an environment, such as `--env CartPole-v1`."
+                yield f"`--env` is missing: {self.name} needs an environment, such as `--env {self.example_env}`."
             else:
                 yield f"`--{key}` is missing: {self.name} needs it ({wanted})."
 

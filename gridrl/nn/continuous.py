@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import gymnasium as gym
 import numpy as np
@@ -165,20 +165,37 @@ class ContinuousActorCritic(nn.Module):
 
     pi: nn.Module
     q: nn.Module
+    _actor: ClassVar[type[SquashedGaussianActor] | type[DeterministicActor]]
+    _num_critics: ClassVar[int]
 
-    def _make(
+    def __init__(
         self,
-        actor: Callable[[int, int, Sequence[int], Callable[[], nn.Module]], Any],
-        num_critics: int,
-        given: tuple[gym.Space[Any], gym.Space[Any], Sequence[int] | int, Callable[[], nn.Module]],
-        rng: np.random.Generator | int,
+        observation_space: gym.Space[Any],
+        action_space: gym.Space[Any],
+        hidden_sizes: Sequence[int] = (256, 256),
+        activation: Callable[[], nn.Module] = torch.nn.ReLU,
+        *,
+        rng: np.random.Generator | int = 0,
     ) -> None:
-        observation_space, action_space, hidden_sizes, activation = given
+        """Makes the networks and draws their parameters, uniform in +-1/sqrt(inputs).
+
+        Args:
+            observation_space: of one environment; any that flattens to a vector.
+            action_space: a Box.
+            hidden_sizes: units of each hidden layer, the same in all networks.
+            activation: class of the hidden layers' activation, such as torch.nn.ReLU.
+            rng: what the first weights are drawn from, or a seed for it.
+
+        Raises:
+            BadValue: for spaces or sizes that are not supported.
+        """
+        super().__init__()
         if not isinstance(action_space, spaces.Box):
             raise BadValue(f"actions of {action_space} are not supported: a Box is needed.")
         obs_dim, act_dim = spaces.flatdim(observation_space), int(np.prod(action_space.shape))
         sizes = [hidden_sizes] if isinstance(hidden_sizes, int) else list(hidden_sizes)
-        pi, q = actor(obs_dim, act_dim, sizes, activation), Critics(num_critics, obs_dim, act_dim, sizes, activation)
+        pi = self._actor(obs_dim, act_dim, sizes, activation)
+        q = Critics(self._num_critics, obs_dim, act_dim, sizes, activation)
         generator = np.random.default_rng(rng)
         initialize(pi.net, "uniform", generator, last_gain=1.0)
         initialize(q.net, "uniform", generator, last_gain=1.0)
@@ -194,85 +211,22 @@ class SquashedActorCritic(ContinuousActorCritic):
     (torch.Size([5, 1]), torch.Size([5]), torch.Size([2, 5]))
     """
 
-    def __init__(
-        self,
-        observation_space: gym.Space[Any],
-        action_space: gym.Space[Any],
-        hidden_sizes: Sequence[int] = (256, 256),
-        activation: Callable[[], nn.Module] = torch.nn.ReLU,
-        *,
-        rng: np.random.Generator | int = 0,
-    ) -> None:
-        """Makes the networks and draws their parameters, uniform in +-1/sqrt(inputs).
-
-        Args:
-            observation_space: of one environment; any that flattens to a vector.
-            action_space: a Box.
-            hidden_sizes: units of each hidden layer, the same in all networks.
-            activation: class of the hidden layers' activation, such as torch.nn.ReLU.
-            rng: what the first weights are drawn from, or a seed for it.
-
-        Raises:
-            BadValue: for spaces or sizes that are not supported.
-        """
-        super().__init__()
-        self._make(SquashedGaussianActor, 2, (observation_space, action_space, hidden_sizes, activation), rng)
+    _actor = SquashedGaussianActor
+    _num_critics = 2
 
 
 class TwinActorCritic(ContinuousActorCritic):
     """The networks of TD3: a deterministic policy and two critics."""
 
-    def __init__(
-        self,
-        observation_space: gym.Space[Any],
-        action_space: gym.Space[Any],
-        hidden_sizes: Sequence[int] = (256, 256),
-        activation: Callable[[], nn.Module] = torch.nn.ReLU,
-        *,
-        rng: np.random.Generator | int = 0,
-    ) -> None:
-        """Makes the networks and draws their parameters, uniform in +-1/sqrt(inputs).
-
-        Args:
-            observation_space: of one environment; any that flattens to a vector.
-            action_space: a Box.
-            hidden_sizes: units of each hidden layer, the same in all networks.
-            activation: class of the hidden layers' activation, such as torch.nn.ReLU.
-            rng: what the first weights are drawn from, or a seed for it.
-
-        Raises:
-            BadValue: for spaces or sizes that are not supported.
-        """
-        super().__init__()
-        self._make(DeterministicActor, 2, (observation_space, action_space, hidden_sizes, activation), rng)
+    _actor = DeterministicActor
+    _num_critics = 2
 
 
 class DeterministicActorCritic(ContinuousActorCritic):
     """The networks of DDPG: a deterministic policy and one critic."""
 
-    def __init__(
-        self,
-        observation_space: gym.Space[Any],
-        action_space: gym.Space[Any],
-        hidden_sizes: Sequence[int] = (256, 256),
-        activation: Callable[[], nn.Module] = torch.nn.ReLU,
-        *,
-        rng: np.random.Generator | int = 0,
-    ) -> None:
-        """Makes the networks and draws their parameters, uniform in +-1/sqrt(inputs).
-
-        Args:
-            observation_space: of one environment; any that flattens to a vector.
-            action_space: a Box.
-            hidden_sizes: units of each hidden layer, the same in both networks.
-            activation: class of the hidden layers' activation, such as torch.nn.ReLU.
-            rng: what the first weights are drawn from, or a seed for it.
-
-        Raises:
-            BadValue: for spaces or sizes that are not supported.
-        """
-        super().__init__()
-        self._make(DeterministicActor, 1, (observation_space, action_space, hidden_sizes, activation), rng)
+    _actor = DeterministicActor
+    _num_critics = 1
 
 
 def evaluate(net: nn.Module, obs: Any, *inputs: Tensor) -> Any:

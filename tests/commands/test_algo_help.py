@@ -31,7 +31,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_wide")
-@pytest.mark.parametrize("name", ["ppo", "trpo", "vpg"])
+@pytest.mark.parametrize("name", sorted(ALGOS))
 def test_every_parameter_has_a_row_with_type_default_and_meaning(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = page(capsys, name, "--help")
     for parameter in read_signature(ALGOS[name]).params:
@@ -107,3 +107,12 @@ def test_colours_are_for_those_who_see_them(
     colored = page(capsys, "ppo", "--help")
     assert "\x1b[" not in plain
     assert "\x1b[32m--gamma\x1b[0m" in colored
+
+
+def test_examples_name_an_environment_that_the_algorithm_can_act_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sac", "--help"]) == 0
+    assert "gridrl.run sac --env Pendulum-v1 " in capsys.readouterr().out
+    assert main(["dqn", "--help"]) == 0
+    assert "gridrl.run dqn --env CartPole-v1 " in capsys.readouterr().out
+    assert main(["td3", "--seed", "0"]) == 2
+    assert "such as `--env Pendulum-v1`" in capsys.readouterr().err
