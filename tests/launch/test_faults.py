@@ -101,7 +101,7 @@ def test_what_our_algorithms_would_refuse_is_told_before_anything_starts(
 ) -> None:
     asked: list[set[str]] = []
 
-    def unasked(references: Any, environments: Any, thunks: Any, devices: set[str], stand_ins: Any) -> Answer:
+    def unasked(references: Any, environments: Any, thunks: Any, devices: set[str], *others: Any) -> Answer:
         asked.append(devices)
         return Answer({}, tuple(f"device={device!r}: none" for device in devices))
 
