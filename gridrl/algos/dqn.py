@@ -142,7 +142,6 @@ def dqn(
             beta = LinearSchedule(priority_beta, 1.0, run.steps_of(priority_beta_steps))
             callbacks.append(Priorities(lambda: loss.td_error, replay.table, sampler, beta, lambda: run.interactions))
         run.start(nets.module, nets.explorer, replay)
-        run.state.shared.update({callback.name: callback for callback in callbacks})
         columns = {"Epsilon": lambda: nets.explorer.epsilon}
         run.learn(callbacks, Watch(run.logger, {"QVals": lambda: loss.prediction}, {"LossQ": loss}, columns))
 
