@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -73,10 +73,7 @@ def make_networks(
     """
     module: Any = make_module(actor_critic, ac_kwargs, observation_space, action_space, seed)
     _check_interface(module, actor_critic)
-    module.to(find_device(device))
-    flat = FlatParameters([module.pi, module.v])
-    for tensor in module.state_dict().values():
-        broadcast(tensor)
+    flat = settle(module, [module.pi, module.v], device)
     shape = obs_shape(module, observation_space)
     return Networks(
         module=module,
@@ -100,6 +97,24 @@ def make_module(
     if "rng" in _parameters(actor_critic):
         kwargs.setdefault("rng", generator(seed, "init"))
     return actor_critic(observation_space, action_space, **kwargs)
+
+
+def settle(module: nn.Module, parts: Sequence[nn.Module], device: str) -> FlatParameters:
+    """Brings networks to their device, on one flat buffer, the same on all ranks.
+
+    Args:
+        module: the networks.
+        parts: of `module`, each of which gets a segment of the buffer.
+        device: where to learn, such as "cpu" or "cuda".
+
+    Raises:
+        BadValue: for a device that is not there, or parts that share parameters.
+    """
+    module.to(find_device(device))
+    flat = FlatParameters(parts)
+    for tensor in module.state_dict().values():
+        broadcast(tensor)
+    return flat
 
 
 def obs_shape(module: nn.Module, observation_space: gym.Space[Any]) -> tuple[int, ...] | None:

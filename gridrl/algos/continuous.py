@@ -10,15 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from gridrl.algos.assembly import find_device, make_module
+from gridrl.algos.assembly import make_module, settle
 from gridrl.envs.stepping import Worlds
 from gridrl.errors import BadValue, ShapeError
 from gridrl.nn.acting import ActingHead
 from gridrl.nn.continuous import critic_values
 from gridrl.nn.exploring import Explorer, make_explorer
-from gridrl.nn.flat import FlatParameters
 from gridrl.nn.optimizers import FlatAdam
-from gridrl.utils.mpi import broadcast
 
 
 @dataclass(frozen=True)
@@ -75,10 +73,7 @@ def make_continuous(
                 f"actor_critic={getattr(actor_critic, '__name__', actor_critic)}: it has no module {name!r}; see "
                 "gridrl.nn.continuous.ContinuousActorCritic for what is needed."
             )
-    module.to(find_device(device))
-    flat = FlatParameters([module.pi, module.q])
-    for tensor in module.state_dict().values():
-        broadcast(tensor)
+    flat = settle(module, [module.pi, module.q], device)
     return ContinuousNetworks(
         module=module,
         pi=module.pi,

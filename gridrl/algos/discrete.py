@@ -12,18 +12,16 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from gridrl.algos.assembly import Factor, find_device, lr_factor, make_module, obs_shape
+from gridrl.algos.assembly import Factor, lr_factor, make_module, obs_shape, settle
 from gridrl.algos.off_policy import OffPolicyRun
 from gridrl.envs.stepping import Worlds
 from gridrl.errors import BadValue
 from gridrl.memory.prioritised import PrioritisedSampleStrategy
 from gridrl.memory.table import ArrayMemoryTable
-from gridrl.nn.flat import FlatParameters
 from gridrl.nn.optimizers import FlatAdam
 from gridrl.nn.q_networks import EpsilonGreedy, InShape, MLPQNetwork, action_values
 from gridrl.schedules import Schedule
 from gridrl.train.callback import Callback
-from gridrl.utils.mpi import broadcast
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,7 @@ def make_discrete(
     assert isinstance(worlds.action_space, spaces.Discrete), "the run has checked it"
     choices = int(worlds.action_space.n)
     module = make_module(actor_critic, ac_kwargs, worlds.observation.space, worlds.action_space, seed)
-    module.to(find_device(device))
-    flat = FlatParameters([module])
-    for tensor in module.state_dict().values():
-        broadcast(tensor)
+    flat = settle(module, [module], device)
     q = for_flat(module, worlds.observation.space)
     _check(q, torch.zeros(2, worlds.observation.dim, device=flat.param.device), choices, actor_critic)
     explorer = EpsilonGreedy(action_values(q, flat), choices, epsilon)
