@@ -141,12 +141,13 @@ def checked_rows(
         ColumnError: columns are missing, unknown, or of another shape, length or dtype.
     """
     problems = Problems()
-    for name in sequence.keys() - stored.keys():
-        problems.add(f"There is no column {name!r} to fill.{did_you_mean(name, stored)}")
-    missing = [name for name in stored if name not in sequence]
-    if missing:
-        problems.add(f"Columns are missing: {', '.join(map(repr, missing))}.")
-    problems.raise_if_any(ColumnError)
+    if sequence.keys() != stored.keys():
+        for name in sequence.keys() - stored.keys():
+            problems.add(f"There is no column {name!r} to fill.{did_you_mean(name, stored)}")
+        missing = [name for name in stored if name not in sequence]
+        if missing:
+            problems.add(f"Columns are missing: {', '.join(map(repr, missing))}.")
+        problems.raise_if_any(ColumnError)
     steps = int(np.shape(sequence[length_key])[0]) if np.ndim(sequence[length_key]) else 0
     rows: dict[str, Array] = {}
     for name, storage in stored.items():

@@ -146,18 +146,27 @@ class BaseStorage(MutableMapping[int, Array]):
         Raises:
             ColumnError: another shape, another number of rows, or numbers that do not go into the dtype.
         """
-        found = _as_array(name, value)
-        if not _fits(found, self.dtype):
-            raise ColumnError(f"Column {name!r} holds {self.dtype}: {found.dtype} would lose what it says.")
-        rows = _with_shape(found, self.shape)
-        if rows is None:
-            raise ColumnError(f"Column {name!r} has rows of shape {list(self.shape)}: {list(found.shape)} was given.")
+        rows = value if self._has_form(value) else self._formed(name, value)
         allowed = (steps, steps + 1) if extra is None else (steps + extra,)
         if len(rows) not in allowed:
             raise ColumnError(
                 f"Column {name!r} has {len(rows)} rows for {steps} steps: {' or '.join(map(str, allowed))} are needed"
                 + ("." if extra is None else ", as in the episodes before.")
             )
+        return rows
+
+    def _has_form(self, value: Any) -> bool:
+        """Whether it is rows of this shape and dtype as it stands; most are, and need no other question."""
+        is_array = type(value) is np.ndarray and value.ndim > 0
+        return is_array and value.dtype == self.dtype and value.shape[1:] == self.shape
+
+    def _formed(self, name: str, value: Any) -> Array:
+        found = _as_array(name, value)
+        if not _fits(found, self.dtype):
+            raise ColumnError(f"Column {name!r} holds {self.dtype}: {found.dtype} would lose what it says.")
+        rows = _with_shape(found, self.shape)
+        if rows is None:
+            raise ColumnError(f"Column {name!r} has rows of shape {list(self.shape)}: {list(found.shape)} was given.")
         return rows
 
     def _make(self, capacity: int) -> Array:

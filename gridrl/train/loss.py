@@ -83,6 +83,7 @@ class LossCallback(LoggingMixin, Callback):
         self.loss_value: Tensor | None = None
         self.grad_norm: float | Tensor = float("nan")
         self.updates = 0
+        self._one = torch.ones(())  # the gradient that a loss has with respect to itself
         self._noted: Tensor | None = None  # the loss of the newest update that the log has
         self._log_weights, self._log_grads = log_per_param_weights, log_per_param_grads
         self._gradients: dict[str, Tensor] = {}
@@ -113,7 +114,9 @@ class LossCallback(LoggingMixin, Callback):
         if loss.ndim:
             loss = _averaged(loss, self.name)
         self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        if self._one.dtype != loss.dtype or self._one.device != loss.device:
+            self._one = torch.ones((), dtype=loss.dtype, device=loss.device)
+        torch.autograd.backward(loss, self._one)  # which would make it anew each time
         self.loss_value = loss.detach()
         if self._num_procs > 1:
             self._average_over_ranks(rows_of(args))
