@@ -33,7 +33,6 @@ ROOT = Path(__file__).parent.parent
 DATA = Path("data") / "rivals"
 SIDES = {"gridrl": "gridrl", "sb3": "stable-baselines3"}
 KEPT = ("config.json", "progress.txt", "status.json")
-LAST = {"ppo": 10, "dqn": 4, "sac": 2}  # rows of a final score: about the last fifth of each run
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,11 @@ class Comparison:
         return f"{self.algorithm}-{self.env.partition('-')[0].lower()}"
 
     @property
+    def last(self) -> int:
+        """Rows of a final score: the last fifth."""
+        return self.epochs // 5
+
+    @property
     def column(self) -> str:
         """What is compared: the return without exploration, where the algorithm plays test episodes."""
         return "AverageEpRet" if self.algorithm == "ppo" else "AverageTestEpRet"
@@ -81,11 +85,11 @@ class Comparison:
         return grid.run(thunk, data_dir=DATA, jobs=jobs).ok
 
 
-PPO_ENVS = ("CartPole-v1", "Acrobot-v1", "LunarLander-v3", "Pendulum-v1", "HalfCheetah-v5")
 COMPARISONS = (
     Comparison("sac", "Pendulum-v1", 1000, 10),
-    *(Comparison("dqn", env, 5000, 20) for env in PPO_ENVS[:3]),
-    *(Comparison("ppo", env, 2048, 49) for env in PPO_ENVS),
+    *(Comparison("dqn", env, 5000, 20) for env in ("CartPole-v1", "Acrobot-v1", "LunarLander-v3")),
+    *(Comparison("ppo", env, 2048, 24) for env in ("CartPole-v1", "Acrobot-v1", "Pendulum-v1")),
+    *(Comparison("ppo", env, 2048, 48) for env in ("LunarLander-v3", "HalfCheetah-v5")),
     Comparison("sac", "HalfCheetah-v5", 5000, 20, seeds=3),
 )
 
@@ -104,7 +108,7 @@ def figure(algorithm: str) -> str:
 def scores(comparison: Comparison) -> str:
     """The table of one comparison in Markdown."""
     dirs = [DATA / f"{side}-{comparison.name}" for side in SIDES]
-    made = table(find_runs(dirs), value=comparison.column, last=LAST[comparison.algorithm])
+    made = table(find_runs(dirs), value=comparison.column, last=comparison.last)
     return formatted(made, "markdown").strip()
 
 
