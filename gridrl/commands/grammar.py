@@ -10,6 +10,7 @@ Options, each with the words up to the next one as its values:
     --key[] value                     only the value stands in the name     --act[] torch.nn.ReLU torch.nn.Tanh
     --outer:inner value               a key inside a dict                   --ac_kwargs:hidden_sizes [64,64]
     --some-key                        is --some_key                         --steps-per-epoch 1000
+    --no-some-key                     is --some_key false                   --no-save-replay
     --seeds n                         is --seed 0 1 ... n-1                 --seeds 5
 
 A word that starts with one dash is a value if it is a number (`-1`, `-1e-3`), otherwise a mistake.

@@ -92,7 +92,16 @@ class _Reader:
         """The option by its full key; `--seeds n` becomes the seeds that it stands for."""
         if flag.key == "seeds" and "seeds" not in self.known.parameters:
             return replace(flag, key="seed", words=tuple(self._seeds(flag)))
-        return replace(flag, key=self.known.expand(flag.key))
+        return self._negated(flag) or replace(flag, key=self.known.expand(flag.key))
+
+    def _negated(self, flag: Flag) -> Flag | None:
+        """`--no-save-replay` as `--save_replay false`; None where that cannot be meant."""
+        key = flag.key.removeprefix("no_")
+        if key == flag.key or self.known.wanted(flag.key) is not None or str(self.known.wanted(key)) != "bool":
+            return None
+        if flag.words:
+            self.problems.add(f"`{flag.typed}`: takes no value; it stands for `--{key} false`.")
+        return replace(flag, key=key, words=("false",))
 
     def _seeds(self, flag: Flag) -> Iterator[str]:
         values = [value for word in flag.words for value in read_values(word, only_text=True)]

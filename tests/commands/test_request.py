@@ -113,6 +113,14 @@ def test_several_values_may_come_from_one_word(known: KnownOptions) -> None:
     assert values(known, "--epochs", "linspace(0,10,3)") == {"epochs": (0, 5, 10)}
 
 
+def test_a_no_before_an_option_that_is_true_or_false_turns_it_off(
+    known: KnownOptions, known_of: Callable[[str], KnownOptions]
+) -> None:
+    assert values(known, "--no-normalize") == values(known, "--no_normalize") == {"normalize": (False,)}
+    own = known_of("def f(noise: bool = True, no_noise: bool = False): ...")
+    assert read_request(["--no-noise"], own).keys == (Key("no_noise", (True,)),)
+
+
 def test_dicts_inside_keys_pass(known: KnownOptions) -> None:
     assert values(known, "--env_kwargs:gravity", "9.8") == {"env_kwargs:gravity": (9.8,)}
     assert values(known, "--free:a:b", "1") == {"free:a:b": (1,)}
@@ -192,6 +200,10 @@ def test_dicts_inside_keys_pass(known: KnownOptions) -> None:
         ("--logger_kwargs:output_dir x", "`--logger_kwargs:output_dir`: the launcher sets this. Use `--data_dir`."),
         ("--logger_kwargs:exp_name x", "`--logger_kwargs:exp_name`: the launcher sets this. Use `--exp_name`."),
         ("--logger_kwargs {}", "`--logger_kwargs`: the launcher sets this. Use `--data_dir`."),
+        ("--no-normalize x", "`--no-normalize`: takes no value; it stands for `--normalize false`."),
+        ("--no-normalize --normalize", "`--no-normalize` and `--normalize` are the same option. "
+         "Several values stand behind one option."),
+        ("--no-gamma", "`--no-gamma`: train has no such option. Did you mean `--gamma`?"),
         ("--logger_kwargs:quite", "`--logger_kwargs:quite`: train has no such option. "
          "Did you mean `--logger_kwargs:quiet`?"),
     ],
