@@ -12,7 +12,8 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from gridrl.errors import BadValue, did_you_mean
+from gridrl.algos.ranges import check_schedule
+from gridrl.errors import BadValue
 from gridrl.nn.acting import Actor, make_actor, plain_parts
 from gridrl.nn.evaluation import Evaluation, make_evaluation
 from gridrl.nn.flat import FlatParameters
@@ -189,13 +190,7 @@ def lr_factor(lr_schedule: str | Factor | None, epochs: int) -> Factor:
     Raises:
         BadValue: for another name.
     """
+    check_schedule(lr_schedule)
     if lr_schedule is None:
         return lambda epoch: 1.0
-    if callable(lr_schedule):
-        return lr_schedule
-    if lr_schedule != "linear":
-        raise BadValue(
-            f"lr_schedule={lr_schedule!r}: None, 'linear' or a function of the epoch is needed."
-            f"{did_you_mean(str(lr_schedule), ['linear'])}"
-        )
-    return lambda epoch: 1.0 - epoch / epochs
+    return lr_schedule if callable(lr_schedule) else lambda epoch: 1.0 - epoch / epochs

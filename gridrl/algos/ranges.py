@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from gridrl.errors import BadValue, Problems
+from gridrl.errors import BadValue, Problems, did_you_mean
 
 # name -> (what it may be, in words, and whether a value is that)
 _WHOLE = ("a whole number from 1 on", lambda x: _is_whole(x) and x >= 1)
@@ -90,7 +90,23 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
             continue
         if isinstance(value, bool) or not isinstance(value, Real) or not fits(value):
             problems.add(f"{name}={value!r}: {wanted} is needed{', or None' if name in _MAY_BE_NONE else ''}.")
+    try:
+        check_schedule(arguments.get("lr_schedule"))
+    except BadValue as error:
+        problems.add(str(error))
     problems.raise_if_any(BadValue)
+
+
+def check_schedule(lr_schedule: Any) -> None:
+    """Looks at what learning rates are multiplied by: None, "linear" or a function of the epoch.
+
+    Raises:
+        BadValue: it is something else.
+    """
+    if lr_schedule is None or lr_schedule == "linear" or callable(lr_schedule):
+        return
+    near = did_you_mean(str(lr_schedule), ["linear"])
+    raise BadValue(f"lr_schedule={lr_schedule!r}: None, 'linear' or a function of the epoch is needed.{near}")
 
 
 def _is_whole(value: Any) -> bool:

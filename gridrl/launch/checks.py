@@ -142,7 +142,7 @@ def check_runs(order: Order, stand_ins: StandIns | None = None) -> list[CheckedR
             faults.add(kind, message)
         faults.catch(check_seed, run.rest.get(SEED, 0))
         if run.is_ours:
-            faults.catch(resolve("gridrl.algos.ranges:check_arguments"), _numbers(run))
+            faults.catch(resolve("gridrl.algos.ranges:check_arguments"), _plain_values(run))
     runs = _resolved(runs, faults, stand_ins)
     for payload in (*(Payload(thunk.target) for thunk, _ in thunks.values()), *(Payload("", run.rest) for run in runs)):
         faults.catch(pickled, payload)
@@ -150,14 +150,14 @@ def check_runs(order: Order, stand_ins: StandIns | None = None) -> list[CheckedR
     return runs
 
 
-def _numbers(run: CheckedRun) -> dict[str, Any]:
-    """The numbers among a run's hyperparameters, without those that are wrong in kind: these have been told."""
+def _plain_values(run: CheckedRun) -> dict[str, Any]:
+    """The numbers and texts among a run's hyperparameters, but for those that are wrong in kind: these are told already."""
     parameters = ((run.thunk.signature.get(name), value) for name, value in run.rest.items())
     return {
         parameter.name: value
         for parameter, value in parameters
         if parameter is not None
-        and isinstance(value, (int, float))
+        and isinstance(value, (int, float, str))
         and not isinstance(value, bool)
         and Wanted(parameter.annotation).takes(value)
     }

@@ -107,6 +107,7 @@ def test_what_our_algorithms_would_refuse_is_told_before_anything_starts(
 
     monkeypatch.setattr("gridrl.launch.checks.preflight", unasked)
     keys = {"env_name": "CartPole-v1", "epochs": -1, "num_envs": [0, 2], "gamma": 1.5, "lam": True, "device": "cuda"}
+    keys |= {"lr_schedule": ["linear", "liner"]}
     with pytest.raises(BadValue) as error:
         run("gridrl.algos.ppo:ppo", data_dir, keys=keys)
     assert str(error.value).splitlines() == [
@@ -114,6 +115,7 @@ def test_what_our_algorithms_would_refuse_is_told_before_anything_starts(
         "epochs=-1: a whole number from 0 on is needed.",
         "gamma=1.5: a number from 0 to 1 is needed.",
         "num_envs=0: a whole number from 1 on is needed.",
+        "lr_schedule='liner': None, 'linear' or a function of the epoch is needed. Did you mean 'linear'?",
         "device='cuda': none",
     ]
     assert asked == [{"cuda"}]
