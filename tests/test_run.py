@@ -54,6 +54,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("pop", "`pop`: gridrl has no such command. Did you mean `ppo`?"),
         ("polt", "`polt`: gridrl has no such command. Did you mean `plot`?"),
+        ("npg", "`npg`: gridrl has no such command. It is an option of another algorithm: `trpo --algo npg`."),
         ("xyzzy", "`xyzzy`: gridrl has no such command."),
         ("--env", "`--env`: gridrl has no such command. The first word is a command or an algorithm."),
         ("train.py", "`train.py`: gridrl has no such command. Name a function in it: `train.py:train`."),

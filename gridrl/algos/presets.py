@@ -155,5 +155,6 @@ def preset(algorithm: str, name: str) -> dict[str, Any]:
     if not known:
         raise BadValue(f"preset {name!r}: {algorithm} has no presets; {', '.join(PRESETS)} have.")
     if name not in known:
-        raise BadValue(f"preset {name!r}: {algorithm} has {', '.join(known)}.{did_you_mean(name, known)}")
+        short = algorithm.rpartition(":")[2]
+        raise BadValue(f"preset {name!r}: {short} has {', '.join(known)}.{did_you_mean(name, known)}")
     return known[name]

@@ -73,9 +73,18 @@ def _option_rows(known: KnownOptions) -> Iterator[tuple[str, str, str, str]]:
             yield _row(name, parameter)
             continue
         for key, one in inner.items():
-            yield _row(f"{name}:{key}", one)
+            if not _is_set_otherwise(known, key):
+                yield _row(f"{name}:{key}", one)
     if known.signature.has_var_keyword:
         yield "--ANYTHING", "anything", "-", f"{known.signature.name} takes any other keyword too"
+
+
+def _is_set_otherwise(known: KnownOptions, key: str) -> bool:
+    """Whether our algorithm sets this keyword of its networks by itself: the generator, what an option of its own says.
+
+    It can be given all the same, but the default of the network does not hold.
+    """
+    return known.signature.module.startswith("gridrl.algos.") and (key == "rng" or key in known.parameters)
 
 
 def _row(key: str, parameter: Parameter) -> tuple[str, str, str, str]:

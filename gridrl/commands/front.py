@@ -12,6 +12,9 @@ from gridrl.build import resolve
 from gridrl.commands import COMMANDS
 from gridrl.errors import UnknownCommand, nearest
 
+_OPTIONS_OF = {"npg": "trpo --algo npg"}
+"""Algorithms that are known by a name of their own, and are options here."""
+
 
 def dispatch(words: Sequence[str]) -> int:
     """Hands the command line to the command that its first word names.
@@ -62,6 +65,8 @@ def _nearest(name: str) -> str:
         return " The first word is a command or an algorithm."
     if name.endswith(".py"):
         return f" Name a function in it: `{name}:train`."
+    if name in _OPTIONS_OF:
+        return f" It is an option of another algorithm: `{_OPTIONS_OF[name]}`."
     near = nearest(name, [*ALGOS, *COMMANDS])
     if near:
         return f" Did you mean `{near}`?"

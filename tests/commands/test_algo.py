@@ -99,7 +99,7 @@ def test_names_in_tables_are_checked_with_everything_else(here: Path, capfd: pyt
         "`--gamma`: ppo wants float, got 'much'.",
         "`--log`: 'tensorbord' is no sink. Did you mean 'tensorboard'? "
         "There are: progress, terminal, tensorboard, wandb.",
-        "`--preset`: preset 'sb4': gridrl.algos.ppo:ppo has spinningup, sb3. Did you mean 'sb3'?",
+        "`--preset`: preset 'sb4': ppo has spinningup, sb3. Did you mean 'sb3'?",
         "See `python -m gridrl.run ppo --help`.",
     ]
 

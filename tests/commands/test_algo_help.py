@@ -57,6 +57,16 @@ def test_rows_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sb3" in text
 
 
+@pytest.mark.usefixtures("_wide")
+def test_what_an_algorithm_sets_in_its_networks_has_no_second_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """The network's own defaults (a plain one, generator 0) do not hold there."""
+    text = page(capsys, "dqn", "--help")
+    assert row(text, "--dueling")[2].strip() == "True"
+    assert "--ac_kwargs:init" in text
+    assert "--ac_kwargs:dueling" not in text
+    assert "--ac_kwargs:rng" not in text
+
+
 @pytest.mark.parametrize("columns", [80, 100, 120])
 def test_lines_fit_the_terminal(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
