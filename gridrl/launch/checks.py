@@ -151,7 +151,7 @@ def check_runs(order: Order, stand_ins: StandIns | None = None) -> list[CheckedR
 
 
 def _plain_values(run: CheckedRun) -> dict[str, Any]:
-    """The numbers and texts among a run's hyperparameters, but for those that are wrong in kind: these are told already."""
+    """A run's numbers and texts, but for those that are wrong in kind: these are told already."""
     parameters = ((run.thunk.signature.get(name), value) for name, value in run.rest.items())
     return {
         parameter.name: value
