@@ -1,4 +1,4 @@
-"""A network of your own inside `ppo`: any class with the interface of `MLPActorCritic`."""
+"""A module of your own inside the networks of `ppo`, as a value of the grid."""
 
 import torch
 
