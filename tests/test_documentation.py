@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import re
@@ -31,6 +32,8 @@ SHELL_BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 ALGORITHM_COMMAND = re.compile(rf"python -m gridrl\.run ({'|'.join(ALGOS)}) ")
 HOME = re.compile(r"`(gridrl(?:\.\w+)+)`")
+OPTIONS = re.compile(r"^\| option \| default \| meaning \|\n.*\n((?:\|.*\n)+)", re.MULTILINE)
+OPTION = re.compile(r"^\| ([^|]*) \| ([^|]*) \|", re.MULTILINE)
 
 
 def _named(path: Path) -> str:
@@ -104,6 +107,38 @@ def test_every_algorithm_has_a_page_that_tells_all_its_options() -> None:
         assert f"]({name}.md)" in index
         told = {word for text in (page, index, shared) for word in re.findall(r"`(\w+)`", text)}
         assert [one.name for one in read_signature(ALGOS[name]).params if one.name not in told] == [], name
+
+
+def documented_defaults(page: str) -> dict[str, str]:
+    """What a page's tables of options say: option -> default; several in a row have one each, or all the same."""
+    found: dict[str, str] = {}
+    for names, default in (row for table in OPTIONS.findall(page) for row in OPTION.findall(table)):
+        options, values = re.findall(r"`(\w+)`", names), default.strip("` ").split(", ")
+        found.update(zip(options, values if len(values) > 1 else values * len(options), strict=True))
+    return {option: value.replace(" ", "") for option, value in found.items() if value}
+
+
+def literal(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+@pytest.mark.parametrize("name", sorted(ALGOS))
+def test_the_pages_of_an_algorithm_name_the_defaults_that_it_has(name: str) -> None:
+    """Its own page comes before the one about what it shares with others."""
+    pages = ROOT / "docs" / "algorithms"
+    shared = "off-policy" if read_signature(ALGOS[name]).get("replay_size") else "index"
+    texts = [(pages / f"{page}.md").read_text() for page in (shared, name)]
+    told = documented_defaults(texts[0]) | documented_defaults(texts[1])
+    wrong = {}
+    for parameter in read_signature(ALGOS[name]).params:
+        default = literal(parameter.default_text) if parameter.default_text else None
+        if parameter.name in told and literal(told[parameter.name]) != default:
+            wrong[parameter.name] = (told[parameter.name], default)
+    assert wrong == {}
+    assert len(told) > 15
 
 
 def test_the_grid_that_comes_along_is_finished_and_can_be_drawn(tmp_path: Path) -> None:
