@@ -77,13 +77,14 @@ def find_run(directory: Path) -> Path:
     if not directory.is_dir():
         raise BadValue(f"{directory}: there is no such directory.{_told(runs_near(directory))}")
     found = [run.dir for run in find_runs([directory]).runs]
-    if not found:
+    is_run = directory in found or RunPaths(directory).config.is_file()  # one that has no row yet is a run too
+    if not found and not is_run:
         raise BadValue(f"{directory}: holds no run.{_told(runs_near(directory.absolute().parent))}")
-    if directory not in found and len(found) > 1:
+    if not is_run and len(found) > 1:
         shown = found[:8]
         more = f"\n  ... and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
         raise BadValue(f"{directory}: holds {len(found)} runs; one is wanted.{_told(shown)}{more}")
-    run_dir = directory if directory in found else found[0]
+    run_dir = directory if is_run else found[0]
     if not RunPaths(run_dir).model.is_dir():
         raise BadValue(
             f"{run_dir}: no policy was saved there. A run saves one every `save_freq` epochs, and at its end."

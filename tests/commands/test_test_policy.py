@@ -200,6 +200,15 @@ def test_a_run_without_a_policy_is_told(tmp_path: Path) -> None:
         find_run(made(tmp_path / "a_s0", model=False))
 
 
+def test_a_run_that_has_no_row_yet_is_a_run_without_a_policy(tmp_path: Path) -> None:
+    run_dir = tmp_path / "a" / "a_s0"
+    run_dir.mkdir(parents=True)
+    (run_dir / "config.json").write_text("{}")
+    (run_dir / "progress.txt").write_text("")
+    with pytest.raises(BadValue, match=r"a_s0: no policy was saved there\."):
+        find_run(run_dir)
+
+
 def test_a_trained_policy_acts_and_is_filmed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The real thing: ppo trains, the policy is loaded, the frames become videos."""
     from gridrl.algos.ppo import ppo
