@@ -109,5 +109,20 @@ def check_schedule(lr_schedule: Any) -> None:
     raise BadValue(f"lr_schedule={lr_schedule!r}: None, 'linear' or a function of the epoch is needed.{near}")
 
 
+def check_networks(arguments: Mapping[str, Any]) -> None:
+    """Looks at the sizes of our networks; those of other classes may mean something else by the name.
+
+    Raises:
+        BadValue: a layer without a unit.
+    """
+    kwargs = arguments.get("ac_kwargs")
+    if "actor_critic" in arguments or not isinstance(kwargs, Mapping):
+        return
+    sizes = kwargs.get("hidden_sizes")
+    for size in sizes if isinstance(sizes, (list, tuple)) else ():
+        if _is_whole(size) and size < 1:
+            raise BadValue(f"hidden_sizes are whole numbers from 1 on, such as [64, 64]; {size!r} is none.")
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral)

@@ -143,6 +143,7 @@ def check_runs(order: Order, stand_ins: StandIns | None = None) -> list[CheckedR
         faults.catch(check_seed, run.rest.get(SEED, 0))
         if run.is_ours:
             faults.catch(resolve("gridrl.algos.ranges:check_arguments"), _plain_values(run))
+            faults.catch(resolve("gridrl.algos.ranges:check_networks"), run.rest)
     runs = _resolved(runs, faults, stand_ins)
     for payload in (*(Payload(thunk.target) for thunk, _ in thunks.values()), *(Payload("", run.rest) for run in runs)):
         faults.catch(pickled, payload)

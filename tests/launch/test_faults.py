@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gridrl import ExperimentGrid, call_experiment
+from gridrl.algos.ranges import check_networks
 from gridrl.build import Reference
 from gridrl.errors import (
     BadValue,
@@ -107,7 +108,7 @@ def test_what_our_algorithms_would_refuse_is_told_before_anything_starts(
 
     monkeypatch.setattr("gridrl.launch.checks.preflight", unasked)
     keys = {"env_name": "CartPole-v1", "epochs": -1, "num_envs": [0, 2], "gamma": 1.5, "lam": True, "device": "cuda"}
-    keys |= {"lr_schedule": ["linear", "liner"]}
+    keys |= {"lr_schedule": ["linear", "liner"], "ac_kwargs:hidden_sizes": [[64], [64, 0]]}
     with pytest.raises(BadValue) as error:
         run("gridrl.algos.ppo:ppo", data_dir, keys=keys)
     assert str(error.value).splitlines() == [
@@ -115,11 +116,19 @@ def test_what_our_algorithms_would_refuse_is_told_before_anything_starts(
         "epochs=-1: a whole number from 0 on is needed.",
         "gamma=1.5: a number from 0 to 1 is needed.",
         "num_envs=0: a whole number from 1 on is needed.",
+        "hidden_sizes are whole numbers from 1 on, such as [64, 64]; 0 is none.",
         "lr_schedule='liner': None, 'linear' or a function of the epoch is needed. Did you mean 'linear'?",
         "device='cuda': none",
     ]
     assert asked == [{"cuda"}]
     assert not data_dir.exists()
+
+
+def test_networks_of_another_class_may_have_sizes_of_another_kind() -> None:
+    check_networks({"actor_critic": object, "ac_kwargs": {"hidden_sizes": [0]}})
+    check_networks({"ac_kwargs": {"hidden_sizes": []}})
+    with pytest.raises(BadValue, match="-3 is none"):
+        check_networks({"ac_kwargs": {"hidden_sizes": (8, -3)}})
 
 
 def test_a_thunk_of_somebody_elses_may_mean_something_else_by_a_name(data_dir: Path) -> None:
