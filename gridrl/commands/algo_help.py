@@ -23,6 +23,7 @@ _VALUES = (
     ("reference", "torch.nn.ReLU  (what a module holds, by its dotted name)"),
     ("several", "'range(0,3)'  'linspace(0,1,5)'  'logspace(-4,-2,3)'  (logspace takes powers of ten)"),
     ("text", "anything else"),
+    ("none", "--key alone is true, --no-key false  (of options of type bool)"),
 )
 
 
