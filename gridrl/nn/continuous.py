@@ -156,7 +156,8 @@ class ContinuousActorCritic(nn.Module):
 
     A class of your own serves too: it is called with the two spaces and `ac_kwargs`, and has modules without shared
     parameters: `pi` (see the algorithm; its actions lie in [-1, 1], whatever the Box's bounds are, and `pi.best(obs)`
-    gives those without chance) and `q` (`q(action, obs)` gives the values [K, B] of K critics, or [B] of one).
+    gives those without chance) and `q` (`q(action, obs)` gives the values [K, B] of K critics, or [B] of one). Its
+    observations are flat vectors, those of a Box too.
 
     Attributes:
         pi: the policy.
