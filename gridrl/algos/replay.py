@@ -32,7 +32,8 @@ class Replay:
     """Transitions in a table, drawn as batches with the keys `obs, action, reward, next_obs, terminated`.
 
     New steps wait until a block of them can be stored at once: at most 64 of each environment, and at most a hundredth
-    of what the table holds, so that the newest ones are missing from a batch where nobody can notice.
+    of what the table holds, so that the newest ones are missing from a batch where nobody can notice. For transitions
+    of n steps, which cannot reach beyond a block, it is 16 n to 64 n steps of each.
 
     Attributes:
         table: what is drawn from.
