@@ -93,7 +93,7 @@ class GymCollector(LoggingMixin, Callback):
     def state_dict(self) -> dict[str, Any]:
         """The logs, and how much was collected; not the episodes that are under way."""
         collector = self.collector
-        counts = [self._steps_done, collector.env_steps, collector.num_episodes, getattr(self._env, "next_agent", 0)]
+        counts = [self._steps_done, collector.env_steps, collector.num_episodes, collector.next_agent]
         return {**super().state_dict(), "counts": counts}
 
     def load_state_dict(
@@ -106,9 +106,8 @@ class GymCollector(LoggingMixin, Callback):
         """Goes on counting where `state_dict` was called, agents too; new episodes begin with the training."""
         super().load_state_dict(state_dict, load_network, load_optimizer, load_hparams)
         if load_hparams:
-            self._steps_done, self.collector.env_steps, self.collector.num_episodes, agent = state_dict["counts"]
-            if hasattr(self._env, "next_agent"):
-                self._env.next_agent = agent
+            collector = self.collector
+            self._steps_done, collector.env_steps, collector.num_episodes, collector.next_agent = state_dict["counts"]
 
     def _step(self) -> list[Episode]:
         if self._render:

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from gridrl.collect.vector_steps import Parts, Step, VectorSteps
 from gridrl.envs.stepping import Episode
-from gridrl.errors import BadValue
+from gridrl.errors import BadValue, ShapeError
 from gridrl.typing import AgentId, DictObservation, DictResponse, EpisodeState, MetaData
 
 
@@ -88,6 +88,7 @@ class DictGymWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
 
         Raises:
             BadValue: before the first reset, or where an agent gives no action.
+            ShapeError: for an action of another number of numbers than the space has.
         """
         if not self._agents:
             raise BadValue("nobody lives in the environment yet: call dict_reset first.")
@@ -111,7 +112,10 @@ class DictGymWrapper(VectorWrapper[Any, Any, Any, Any, Any]):
                 continue
             if agent not in actions or "actions" not in actions[agent].list_data:
                 raise BadValue(f"agent {agent} gives no 'actions': each agent whose episode goes on has to.")
-            rows[place] = actions[agent].list_data["actions"]
+            action = np.asarray(actions[agent].list_data["actions"])
+            if action.size != rows[place].size:
+                raise ShapeError(f"agent {agent} gives actions {list(action.shape)}: {list(rows.shape[1:])} is needed.")
+            rows[place] = action.reshape(rows.shape[1:])
         return rows
 
     def _begin(self, place: int, obs: Parts) -> tuple[AgentId, DictObservation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,6 +21,8 @@ from gridrl.typing import MemoryProxy
 
 # Episodes that wait to be noted in the log.
 _EPISODES = 10_000
+# More agents than begin between the moments in which a checkpoint takes the collector's counts and the memory.
+_AGENTS = 1_000_000
 
 
 class ThreadedGymCollector(GymCollector):
@@ -79,7 +81,13 @@ class ThreadedGymCollector(GymCollector):
 
         Raises:
             BadValue: the agent cannot be copied.
+            GridRLError: the thread of the training before still does not end.
         """
+        if self._thread is not None and self._thread.is_alive():
+            raise GridRLError(
+                "the collector's thread of the training before still waits for its environment, which two threads "
+                "cannot step: make a collector with new environments."
+            )
         provided = super().begin_training(while_waiting)
         self._stopping.clear()
         self._error, self._is_told, self._limit = None, False, None
@@ -115,14 +123,14 @@ class ThreadedGymCollector(GymCollector):
         self._stopping.set()
         with self._turn:
             self._turn.notify()
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join(self._join_timeout_s)
-            if thread.is_alive():
+        if self._thread is not None:
+            self._thread.join(self._join_timeout_s)
+            if self._thread.is_alive():
                 raise GridRLError(
                     f"the collector's thread has not ended within {self._join_timeout_s:g} s: does the environment "
                     "come back from its step? The thread is left behind."
                 )
+        self._thread = None
         self.collector.agent = self._agent
         self._raise_error()
 
@@ -152,6 +160,19 @@ class ThreadedGymCollector(GymCollector):
         """Notes the episodes that ended in the thread since it was last asked."""
         super().gather_logs()
         self._note([self._ended.popleft() for _ in range(len(self._ended))])
+
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        load_network: bool = True,
+        load_optimizer: bool = True,
+        load_hparams: bool = True,
+    ) -> None:
+        """Goes on counting where `state_dict` was called, agents well behind: the thread went on, and the memory's part
+        of the checkpoint may hold agents that began later."""
+        super().load_state_dict(state_dict, load_network, load_optimizer, load_hparams)
+        if load_hparams:
+            self.collector.next_agent += _AGENTS
 
     def _copied_agent(self) -> AgentProxy:
         try:

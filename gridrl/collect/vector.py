@@ -83,7 +83,8 @@ class VectorCollector:
             reward_key: the column of rewards, into a `Staging`.
 
         Raises:
-            BadValue: an environment that is not supported, or a `Staging` of another number of environments.
+            BadValue: an environment that is not supported, a `Staging` of another number of environments, or an agent
+                for it that looks at parts which the environment does not give.
             ColumnError: the table of a `Staging` has columns that neither environment nor agent gives.
         """
         self._route = (
@@ -94,6 +95,15 @@ class VectorCollector:
         self.env_steps = self.num_episodes = 0
         self._env, self._seed = env, seed
         self._has_begun = False
+
+    @property
+    def next_agent(self) -> AgentId:
+        """The identity of the next agent, for a memory other than a `Staging`, which finds free ones by itself."""
+        return self._route.next_agent
+
+    @next_agent.setter
+    def next_agent(self, agent: AgentId) -> None:
+        self._route.next_agent = agent
 
     def reset(self) -> None:
         """Begins new episodes everywhere; those under way are stored as cut off, see `finish`."""
@@ -141,6 +151,14 @@ class _AgentRoute:
         self._memory = memory
         self._seen: dict[AgentId, DictObservation] = {}
 
+    @property
+    def next_agent(self) -> AgentId:
+        return self._env.next_agent
+
+    @next_agent.setter
+    def next_agent(self, agent: AgentId) -> None:
+        self._env.next_agent = agent
+
     def reset(self, seed: int | None) -> None:
         self._seen = self._env.dict_reset(seed)
 
@@ -168,12 +186,21 @@ class _AgentRoute:
 class _ArrayRoute:
     """All environments at once, into a `Staging`."""
 
+    next_agent: AgentId = 0
+
     def __init__(self, env: VectorEnv[Any, Any, Any], agent: AgentProxy, staging: Staging, reward_key: str) -> None:
         self._steps = env.steps if isinstance(env, DictGymWrapper) else VectorSteps(env)
         self._staging, self._reward_key = staging, reward_key
         if staging.num_envs != self._steps.num_envs:
             raise BadValue(f"the Staging is of {staging.num_envs} environments, there are {self._steps.num_envs}.")
-        given = {*self._steps.spaces.state.spaces, *agent.output_names, reward_key}
+        parts = self._steps.spaces.state.spaces
+        for key in agent.input_names if isinstance(agent, BatchAgent) else ():
+            if key not in parts:
+                raise BadValue(
+                    f"the agent looks at {key!r}, and the environment gives {', '.join(parts)}."
+                    f"{did_you_mean(key, parts)}"
+                )
+        given = {*parts, *agent.output_names, reward_key}
         for name, column in staging.table.columns.items():
             if not isinstance(column, TagColumn | VirtualColumn) and name not in given:
                 raise ColumnError(

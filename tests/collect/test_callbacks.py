@@ -127,6 +127,34 @@ def test_a_restored_collector_counts_on_and_gives_no_identity_twice() -> None:
     assert other.scalar_logs == collector.scalar_logs
 
 
+@pytest.mark.parametrize("wraps", [False, True])
+@pytest.mark.parametrize("kind", [SimpleGymCollector, ThreadedGymCollector])
+def test_a_restored_collector_goes_on_with_a_restored_memory(kind: type[GymCollector], wraps: bool) -> None:
+    def made() -> tuple[GymCollector, DictObsMemoryTable]:
+        env: Any = DictGymWrapper(worlds.vector(PLANS)) if wraps else worlds.vector(PLANS)
+        table = table_of(env)
+        return kind(env, AGENT, MemoryTableProxy(table, use_terminal=True), warmup_steps=10), table
+
+    collector, table = made()
+    states: list[Any] = []
+
+    def save() -> None:
+        states.append(collector.state_dict())
+        steps = table.size()
+        if kind is ThreadedGymCollector:  # it goes on between the two parts of a checkpoint
+            wait_for(lambda: table.size() > steps + 20)
+        states.append(table.state_dict())
+
+    Trainer([collector, Doing(save)], batches(1)).train()
+    collector, table = made()
+    collector.load_state_dict(states[0])
+    table.load_state_dict(states[1])
+    steps = table.size()
+    collector.begin_training()
+    wait_for(lambda: collector.while_waiting() or table.size() > steps + 20)
+    collector.end_training()
+
+
 @pytest.mark.parametrize("warms_up", [False, True])
 @pytest.mark.parametrize("kind", [SimpleGymCollector, ThreadedGymCollector])
 def test_whoever_waits_for_data_lets_it_be_collected(kind: type[GymCollector], warms_up: bool) -> None:
@@ -253,9 +281,16 @@ def test_a_thread_whose_environment_hangs_is_given_up_and_told() -> None:
     thread = collector._thread
     with pytest.raises(GridRLError, match=r"has not ended within 0\.05 s"):
         collector.end_training()
+    with pytest.raises(GridRLError, match="thread of the training before still waits for its environment"):
+        collector.begin_training()
     hangs.set()
     assert thread is not None
     thread.join(60.0)
+    assert collector._error is not None  # its step came back after all, and found the memory broken
+    collector.begin_training()
+    with pytest.raises(ZeroDivisionError):
+        wait_for(collector.while_waiting)
+    collector.end_training()
 
 
 def test_the_thread_keeps_pace_with_the_updates() -> None:

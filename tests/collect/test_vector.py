@@ -269,6 +269,34 @@ def test_a_memory_that_does_not_fit_is_refused_at_once() -> None:
     wrapped.dict_reset()
     with pytest.raises(BadValue, match="agent 0 gives no 'actions'"):
         wrapped.dict_step({})
+    blind = FunctionAgentProxy(worlds.act, ("ob",))
+    with pytest.raises(BadValue, match=r"the agent looks at 'ob', and the environment gives obs\. Did you mean 'obs'"):
+        VectorCollector(env, blind, Staging(table_of(env), 3))
+
+
+class Wide(Scripted):
+    """Takes actions of several numbers, and remembers them."""
+
+    def __init__(self) -> None:
+        super().__init__(0, [(9, TERMINATED)])
+        self.action_space = gym.spaces.Box(-9.0, 9.0, (2, 2))
+        self.taken: list[Any] = []
+
+    def step(self, action: Any) -> Any:
+        self.taken.append(action.tolist())
+        return super().step(action[0])
+
+
+def test_an_agents_action_has_as_many_numbers_as_the_space() -> None:
+    env = SyncVectorEnv([Wide])
+    wrapped = DictGymWrapper(env)
+    wrapped.dict_reset()
+    for numbers in ([1.0, 2.0, 3.0, 4.0], [[1.0, 2.0], [3.0, 4.0]]):
+        wrapped.dict_step({0: DictResponse({"actions": numbers})})  # type: ignore[dict-item]
+    assert env.envs[0].taken == [[[1.0, 2.0], [3.0, 4.0]]] * 2  # type: ignore[attr-defined]
+    for numbers in ([1.0], [1.0, 2.0]):  # numpy would spread them over the others
+        with pytest.raises(ShapeError, match=rf"agent 0 gives actions \[{len(numbers)}\]: \[2, 2\] is needed"):
+            wrapped.dict_step({0: DictResponse({"actions": numbers})})
 
 
 def test_a_memory_gets_each_step_once_and_ends_at_once() -> None:
