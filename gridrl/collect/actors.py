@@ -15,12 +15,17 @@ from torch import nn
 from gridrl.agents import BatchAgent
 from gridrl.envs.spaces import action_dim
 from gridrl.errors import BadValue
-from gridrl.nn.gaussian_policy import LOG_STD_BOUNDS, MEAN_BOUND, GaussianMlpPolicy
+from gridrl.nn.continuous import SquashedGaussianActor
+from gridrl.nn.gaussian_policy import LOG_STD_BOUNDS, MEAN_BOUND, GaussianMlpPolicy, GaussianPolicyHead
 from gridrl.nn.mlp import NumpyMLP, plain_layers
+from gridrl.nn.policies import MLPActor
 from gridrl.nn.squashed import SquashedGaussianHead
 
 Array: TypeAlias = npt.NDArray[Any]
 Evaluate: TypeAlias = Callable[[Array], Array]
+
+# Numpy does what their `forward` does. A subclass with one of its own may do anything.
+_KNOWN: tuple[type[nn.Module], ...] = (GaussianMlpPolicy, GaussianPolicyHead, MLPActor, SquashedGaussianActor)
 
 
 class MLPAgentProxy(BatchAgent):
@@ -46,6 +51,7 @@ class MLPAgentProxy(BatchAgent):
         Args:
             policy: a `gridrl.nn.gaussian_policy.GaussianMlpPolicy`, or one with a plain `net` and a `head` that draws
                 noise and makes actions of both, such as `gridrl.nn.policies.MLPGaussianActor`; float32, on the CPU.
+                No subclass of these with a `forward` of its own.
             seed: of the noise, or what draws it; None: 0.
             deterministic: whether the likeliest actions are taken.
             input_key: the part of an observation that the network takes, flattened.
@@ -119,9 +125,18 @@ class FunctionAgentProxy(BatchAgent):
         self._function = function
 
     def act(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `BatchAgent`."""
+        """See `BatchAgent`.
+
+        Raises:
+            BadValue: the function gives another number of arrays than there are output keys.
+        """
         given = self._function(*(inputs[key] for key in self._input_keys))
         rows = given if isinstance(given, tuple) else (given,)
+        if len(rows) != len(self._output_keys):
+            raise BadValue(
+                f"the function gave {len(rows)} arrays; output_keys names {len(self._output_keys)}: "
+                f"{', '.join(self._output_keys)}."
+            )
         return {key: np.asarray(row) for key, row in zip(self._output_keys, rows, strict=True)}
 
 
@@ -163,13 +178,13 @@ class RandomAgentProxy(BatchAgent):
 def _parts(policy: Any) -> tuple[Evaluate, Any] | None:
     """What a policy's network gives for observations, by numpy, and its head; None where numpy cannot."""
     head, net = getattr(policy, "head", None), _numpy(getattr(policy, "net", None))
-    return None if head is None or net is None else (net.batch, head)
+    return None if head is None or net is None or not _does_as_known(policy) else (net.batch, head)
 
 
 def _emotes_parts(policy: GaussianMlpPolicy) -> tuple[Evaluate, SquashedGaussianHead] | None:
     layers = (policy.encoder, nn.Sequential(policy.policy.mean), nn.Sequential(policy.policy.log_std))
     encoder, mean, log_std = map(_numpy, layers)
-    if encoder is None or mean is None or log_std is None:
+    if encoder is None or mean is None or log_std is None or not all(map(_does_as_known, (policy, policy.policy))):
         return None
 
     def evaluate(obs: Array) -> Array:
@@ -177,6 +192,10 @@ def _emotes_parts(policy: GaussianMlpPolicy) -> tuple[Evaluate, SquashedGaussian
         return np.concatenate([np.clip(mean.batch(features), -MEAN_BOUND, MEAN_BOUND), log_std.batch(features)], 1)
 
     return evaluate, SquashedGaussianHead(policy.policy.action_dim, *LOG_STD_BOUNDS)
+
+
+def _does_as_known(policy: Any) -> bool:
+    return all(type(policy).forward is kind.forward for kind in _KNOWN if isinstance(policy, kind))
 
 
 def _numpy(net: Any) -> NumpyMLP | None:

@@ -119,7 +119,7 @@ def plain_layers(net: nn.Module) -> list[PlainLayer] | None:
     Plain is a Sequential of Linear layers with biases, float32, each followed by at most one known activation, without
     hooks.
     """
-    if type(net) is not nn.Sequential or any(module._forward_hooks or module._forward_pre_hooks for module in net):
+    if type(net) is not nn.Sequential or any(_has_hooks(module) for module in (net, *net)):
         return None
     layers: list[PlainLayer] = []
     open_for_activation = False
@@ -133,6 +133,11 @@ def plain_layers(net: nn.Module) -> list[PlainLayer] | None:
         else:
             return None
     return layers or None
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    kinds = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(kinds)
 
 
 def forward(layers: Sequence[PlainLayer], x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import doctest
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -14,7 +15,8 @@ from torch import nn
 from gridrl.collect import actors
 from gridrl.collect.actors import FunctionAgentProxy, MLPAgentProxy, RandomAgentProxy
 from gridrl.errors import BadValue
-from gridrl.nn.gaussian_policy import GaussianMlpPolicy
+from gridrl.nn.continuous import SquashedGaussianActor
+from gridrl.nn.gaussian_policy import GaussianMlpPolicy, GaussianPolicyHead
 from gridrl.nn.policies import MLPCategoricalActor, MLPGaussianActor
 from gridrl.typing import DictObservation, EpisodeState
 
@@ -76,11 +78,67 @@ def test_a_policy_that_numpy_cannot_evaluate_is_refused() -> None:
         MLPAgentProxy(nn.Linear(3, 2))
 
 
+class Halved(GaussianMlpPolicy):
+    def forward(self, obs: torch.Tensor, epsilon: torch.Tensor | None = None) -> Any:
+        return super().forward(0.5 * obs, epsilon)
+
+
+class Scaled(MLPGaussianActor):
+    def forward(self, obs: torch.Tensor, act: torch.Tensor | None = None) -> Any:
+        return super().forward(0.5 * obs, act)
+
+
+class Bounded(SquashedGaussianActor):
+    def forward(self, obs: torch.Tensor) -> Any:
+        return super().forward(obs.clamp(-1.0, 1.0))
+
+
+class Named(GaussianMlpPolicy):
+    name = "acts as it always did"
+
+
+def test_a_subclass_that_does_something_else_is_refused() -> None:
+    for policy in (Halved(3, 2, [4]), Scaled(3, 2, (4,), nn.Tanh), Bounded(3, 2, (4,), nn.Tanh)):
+        with pytest.raises(BadValue, match=f"{type(policy).__name__} is no plain MLP"):
+            MLPAgentProxy(policy)
+    policy = GaussianMlpPolicy(3, 2, [4])
+    policy.policy.__class__ = type("Other", (GaussianPolicyHead,), {"forward": lambda self, x, epsilon=None: x})
+    with pytest.raises(BadValue, match="GaussianMlpPolicy is no plain MLP"):
+        MLPAgentProxy(policy)
+    assert MLPAgentProxy(Named(3, 2, [4])).act({"obs": OBS})["actions"].shape == (6, 2)
+
+
+def test_the_policy_of_soft_actor_critic_acts_by_numpy_as_by_torch() -> None:
+    policy = SquashedGaussianActor(3, 2, (8,), nn.ReLU)
+    obs = torch.as_tensor(OBS, dtype=torch.float32)
+    best = MLPAgentProxy(policy, deterministic=True).act({"obs": OBS})["actions"]
+    assert best == pytest.approx(policy.best(obs).detach().numpy(), abs=1e-6)
+    noise = np.random.default_rng(4).standard_normal((6, 2), np.float32)
+    wanted, _ = policy.head.rsample(policy.net(obs), torch.as_tensor(noise))
+    assert MLPAgentProxy(policy, seed=4).act({"obs": OBS})["actions"] == pytest.approx(
+        wanted.detach().numpy(), abs=1e-6
+    )
+
+
+def test_actions_of_one_call_outlive_the_next() -> None:
+    for policy in (MLPGaussianActor(3, 2, (5,), nn.Tanh), GaussianMlpPolicy(3, 2, [4])):
+        for deterministic in (False, True):
+            agent = MLPAgentProxy(policy, deterministic=deterministic)
+            seen = DictObservation({}, EpisodeState.RUNNING, {"obs": OBS[0]})
+            first = agent({0: seen})[0].list_data["actions"]
+            kept = np.array(first)
+            agent({0: DictObservation({}, EpisodeState.RUNNING, {"obs": OBS[1]})})
+            assert np.array_equal(first, kept)
+
+
 def test_a_function_acts_by_parts() -> None:
     agent = FunctionAgentProxy(lambda a, b: (a + b, a), ("a", "b"), ("actions", "copy"))
     seen = DictObservation({}, EpisodeState.INITIAL, {"a": [1.0], "b": [2.0]})
     response = agent({0: seen, 1: seen})[1]
     assert {key: list(row) for key, row in response.list_data.items()} == {"actions": [3.0], "copy": [1.0]}
+    agent = FunctionAgentProxy(lambda obs: (obs, obs))
+    with pytest.raises(BadValue, match="the function gave 2 arrays; output_keys names 1: actions"):
+        agent.act({"obs": np.zeros((1, 1))})
 
 
 def test_chance_reaches_all_of_the_space_alike() -> None:

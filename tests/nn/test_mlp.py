@@ -76,8 +76,13 @@ def test_what_is_not_plain_is_left_to_torch(net: nn.Module) -> None:
 
 
 def test_a_network_with_hooks_is_left_to_torch() -> None:
+    for hooked in ("the layer", "the whole"):
+        net = mlp([2, 2])
+        part = net[0] if hooked == "the layer" else net
+        part.register_forward_hook(lambda module, inputs, output: output * 2)
+        assert plain_layers(net) is None
     net = mlp([2, 2])
-    net[0].register_forward_hook(lambda module, inputs, output: output * 2)
+    net[0].register_full_backward_hook(lambda module, given, gradient: None)
     assert plain_layers(net) is None
 
 
