@@ -77,7 +77,8 @@ class ReplayCollector:
 
     def _step_one(self, obs: Array, action: Any) -> None:
         outcome = self._worlds.step(self._to_env(action))
-        following = outcome.obs if outcome.final_obs is None else outcome.final_obs
+        # the environment may write its next observation where this one stands
+        following = outcome.obs.copy() if outcome.final_obs is None else outcome.final_obs
         self._staging.put(
             {
                 "obs": obs[None],
@@ -101,6 +102,6 @@ class ReplayCollector:
             },
             outcome.terminated,
             outcome.truncated,
-            {"obs": outcome.obs},
+            {"obs": outcome.obs.copy()},
             valid=outcome.valid,
         )
