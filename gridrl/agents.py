@@ -44,7 +44,11 @@ class AgentProxy(Protocol):
         ...
 
 
-class AgentProxyWrapper:
+class _NoNetwork(BadValue, AttributeError):
+    """Also an AttributeError: up to Python 3.11 `isinstance(agent, AgentProxy)` looks whether there is a `policy`."""
+
+
+class AgentProxyWrapper(AgentProxy):
     """Stands around an agent; a subclass changes what goes in or comes out.
 
     >>> class Careful(AgentProxyWrapper):
@@ -78,7 +82,7 @@ class AgentProxyWrapper:
         return self._inner.output_names
 
 
-class BatchAgent(ABC):
+class BatchAgent(AgentProxy, ABC):
     """An agent proxy that acts for all agents at once: a subclass says how, on arrays.
 
     >>> class Still(BatchAgent):
@@ -107,7 +111,7 @@ class BatchAgent(ABC):
         Raises:
             BadValue: there is none.
         """
-        raise BadValue(f"{type(self).__name__} acts without a network.")
+        raise _NoNetwork(f"{type(self).__name__} acts without a network.")
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -128,12 +132,12 @@ class BatchAgent(ABC):
 
         Raises:
             BadValue: an observation lacks a part that is looked at.
-            ShapeError: what came back has not a row for each agent.
+            ShapeError: agents observe parts of different shapes, or what came back has not a row for each agent.
         """
         active = [agent for agent, seen in observations.items() if seen.episode_state not in _ENDS]
         if not active:
             return {}
-        inputs = {key: np.stack([_part(observations, agent, key) for agent in active]) for key in self._input_keys}
+        inputs = {key: _stacked(key, [_part(observations, agent, key) for agent in active]) for key in self._input_keys}
         outputs = self.act(inputs)
         for key, rows in outputs.items():
             if np.shape(rows)[:1] != (len(active),):
@@ -279,6 +283,14 @@ def _part(observations: Mapping[AgentId, DictObservation], agent: AgentId, key: 
     if key not in parts:
         raise BadValue(f"the observation of agent {agent} has no {key!r}, only {', '.join(parts)}.")
     return np.asarray(parts[key])
+
+
+def _stacked(key: str, rows: list[Array]) -> Array:
+    shapes = {row.shape for row in rows}
+    if len(shapes) > 1:
+        told = " and ".join(str(list(shape)) for shape in sorted(shapes))
+        raise ShapeError(f"{key}: agents observe {told}; those that are asked together observe arrays of one shape.")
+    return np.stack(rows)
 
 
 def _response(outputs: Mapping[str, Array], place: int) -> DictResponse:

@@ -123,6 +123,17 @@ def test_a_wrapper_gives_what_stands_inside_it() -> None:
     assert isinstance(wrapped, AgentProxy)
 
 
+def test_an_agent_without_a_network_is_an_agent() -> None:
+    class Still(BatchAgent):
+        def act(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+            return {"actions": np.zeros(len(inputs["obs"]))}
+
+    still = Still(("obs",), ("actions",))
+    assert isinstance(still, AgentProxy)
+    assert isinstance(AgentProxyWrapper(inner=still), AgentProxy)
+    assert not isinstance(Sum(), AgentProxy)
+
+
 def test_what_is_wrong_is_told() -> None:
     spaces = MDPSpace(None, BoxSpace(np.float32, (1,)), DictSpace({"obs": BoxSpace(np.float32, (2,))}))
     with pytest.raises(BadValue, match=r"input_keys: 'obss' is none of obs. Did you mean 'obs'\?"):
@@ -145,6 +156,8 @@ def test_what_is_wrong_is_told() -> None:
 
     with pytest.raises(ShapeError, match=r"actions: \[1\] came back for 2 agents"):
         Short(("obs",), ("actions",))({1: at(obs=[0.0]), 2: at(obs=[0.0])})
+    with pytest.raises(ShapeError, match=r"obs: agents observe \[1\] and \[2\]; .* arrays of one shape"):
+        Short(("obs",), ("actions",))({1: at(obs=[0.0, 1.0]), 2: at(obs=[0.0])})
     with pytest.raises(BadValue, match="Short acts without a network"):
         _ = Short(("obs",), ("actions",)).policy
 
