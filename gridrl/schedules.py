@@ -103,7 +103,7 @@ class LinearSchedule(Schedule):
 
     def at(self, step: float) -> float:
         """The value at `step`."""
-        if step >= self.steps:
+        if step >= self.steps or self.steps <= 0:
             return self.final
         step = max(step, 0)
         if self.use_staircase:

@@ -118,6 +118,8 @@ def test_a_scheduler_between_two_updates_has_the_documented_fields() -> None:
 
 def test_a_slope_without_length_is_at_its_end_from_the_start() -> None:
     assert LinearDecay(0, 1.0, 0.25)(0) == 0.25
+    for schedule in (LinearSchedule(1.0, 0.25, 0), LinearSchedule(1.0, 0.25, 0, use_staircase=True)):
+        assert [schedule.at(step) for step in (-1, 0, 1)] == [0.25] * 3
 
 
 def test_asking_for_an_earlier_step_again_gives_the_same() -> None:

@@ -212,7 +212,7 @@ def _first_leaf(space: gym.Space[Any]) -> list[Any]:
     """The keys that lead to the first array of an observation, whose length is the number of environments."""
     if not isinstance(space, spaces.Dict | spaces.Tuple):
         return []
-    key, part = _parts(space)[0]
+    key, part = next((key, part) for key, part in _parts(space) if flat_dim(part))
     return [key, *_first_leaf(part)]
 
 

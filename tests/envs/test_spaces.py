@@ -119,6 +119,12 @@ def test_an_empty_space_is_refused() -> None:
         FlatObservation(spaces.Dict())
 
 
+def test_parts_of_a_space_may_be_empty() -> None:
+    flat = FlatObservation(spaces.Dict(a=spaces.Dict(), b=spaces.Tuple((spaces.Tuple(()), spaces.Discrete(2)))))
+    assert flat({"a": {}, "b": ((), 1)}).tolist() == [0.0, 1.0]
+    assert flat.batch({"a": {}, "b": ((), np.array([1, 0]))}).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
 def test_action_dims() -> None:
     assert action_dim(spaces.Discrete(4, start=3)) == 4
     assert action_dim(spaces.Box(-1, 1, (2, 3))) == 6
