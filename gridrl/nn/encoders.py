@@ -82,6 +82,10 @@ def _check(input_shape: Sequence[int], layers: dict[str, Sequence[int]], dimensi
     if len(set(counts.values())) > 1 or not counts["channels"]:
         told = ", ".join(f"{name} has {count}" for name, count in counts.items())
         raise BadValue(f"an encoder takes one number per layer in each list, and at least one layer: {told}.")
+    for name, values in layers.items():
+        least = 0 if name == "padding" else 1
+        if min(values) < least:
+            raise BadValue(f"{name} {list(values)} of an encoder: whole numbers from {least} on are needed.")
 
 
 class Conv2dEncoder(_ConvEncoder):
@@ -120,7 +124,7 @@ class Conv2dEncoder(_ConvEncoder):
             rng: what the weights are drawn from, or a seed for it; None takes a seed from torch's generator.
 
         Raises:
-            BadValue: for lists of different lengths, or layers that leave nothing of an image.
+            BadValue: for lists of different lengths, numbers without meaning, or layers that leave nothing of an image.
         """
         layers = {"channels": channels, "kernels": kernels, "strides": strides, "padding": padding}
         super().__init__(nn.Conv2d, input_shape, layers, channels_last, activation, flatten, rng)

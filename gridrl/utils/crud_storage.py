@@ -95,14 +95,20 @@ class CRUDStorage(Generic[T]):
 
         Raises:
             FileNotFoundError: there is no such file.
-            BadValue: it lies elsewhere.
+            BadValue: it lies elsewhere, or is an item already.
         """
         path = os.path.abspath(filepath)
         if not os.path.isfile(path):
             raise FileNotFoundError(f"{path} is no file: there is nothing to take in.")
         if os.path.realpath(os.path.dirname(path)) != os.path.realpath(self.directory):
             raise BadValue(f"{path} is not in {self.directory}, where this storage keeps its files: move it there.")
-        return self._added(StorageItemHandle(self._next_handle.increment()), path)
+        item = StorageItem[T](StorageItemHandle(self._next_handle.increment()), datetime.now(UTC), path)
+        with self._items as items:
+            for known in items:
+                if os.path.basename(known.filepath) == os.path.basename(path):
+                    raise BadValue(f"{path} is item {known.handle} of this storage already.")
+            items.append(item)
+        return item
 
     def create_with_saver(self, saver: Callable[[str], None]) -> StorageItem[T]:
         """Adds a file that `saver`, called with its path, writes.

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
+from gridrl.errors import BadValue
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _log = logging.getLogger(__name__)
@@ -48,7 +50,12 @@ def deprecated(
 
     Returns:
         The function with the warning before it.
+
+    Raises:
+        BadValue: what stands in the place of the function is none, such as a reason without its name.
     """
+    if original_function is not None and not callable(original_function):
+        raise BadValue(f"deprecated({original_function!r}): a function is needed; words go into reason=, version=.")
     if original_function is None:
         return functools.partial(_with_warning, reason=reason, max_warn_count=max_warn_count, version=version)
     return _with_warning(original_function, reason, max_warn_count, version)

@@ -82,6 +82,11 @@ def test_what_cannot_be_is_told() -> None:
         Conv2dEncoder((8, 8, 3), [4, 4], [3], [1, 1], [0, 0])
     with pytest.raises(BadValue, match=r"input_shape \[8, 8\]: 3 numbers are needed"):
         Conv2dEncoder((8, 8), [4], [3], [1], [0])  # type: ignore[arg-type]
+    for channels, kernel, stride, padding in ((0, 3, 1, 0), (4, 0, 1, 0), (4, 3, 0, 0), (4, 3, 1, -1)):
+        with pytest.raises(
+            BadValue, match=r"(channels|kernels|strides) \[0\] .* from 1 on|padding \[-1\] .* from 0 on"
+        ):
+            Conv2dEncoder((8, 8, 3), [channels], [kernel], [stride], [padding])
     with pytest.raises(BadValue, match=r"at least one layer"):
         Conv1dEncoder((8, 8), [], [], [], [])
     with pytest.raises(ShapeError, match=r"obs \[2, 3, 8, 8\]: \[B, 8, 8, 3\] is needed"):

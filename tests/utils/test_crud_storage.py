@@ -54,12 +54,16 @@ def test_a_file_that_is_there_can_be_taken_in(tmp_path: Path) -> None:
     (tmp_path / "outside").write_bytes(b"x")
     item = storage.create_from_filepath(str(tmp_path / "own" / "trained elsewhere"))
     assert storage.latest() == item
+    for known in (item, storage.create_with_data(b"y")):
+        with pytest.raises(BadValue, match=f"is item {known.handle} of this storage already"):
+            storage.create_from_filepath(known.filepath)
     assert storage.delete(item.handle)
+    assert [Path(left.filepath).read_bytes() for left in storage.items()] == [b"y"]
     with pytest.raises(FileNotFoundError, match="no file"):
         storage.create_from_filepath(str(tmp_path / "own" / "none"))
     with pytest.raises(BadValue, match=r"not in .*own"):
         storage.create_from_filepath(str(tmp_path / "outside"))
-    assert storage.items() == []
+    assert len(storage.items()) == 1
 
 
 def test_a_saver_writes_the_file_itself_and_leaves_nothing_when_it_fails(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gridrl.errors import BadValue
 from gridrl.utils.deprecated import deprecated
 from tests.utils.threads import run_in_threads
 
@@ -80,3 +81,8 @@ def test_tools_get_a_warning_that_points_at_the_caller() -> None:
         old()
     assert [warning.category for warning in caught] == [DeprecationWarning]
     assert caught[0].filename == __file__
+
+
+def test_words_without_their_name_are_told() -> None:
+    with pytest.raises(BadValue, match=r"deprecated\('use new\(\)'\): a function is needed; words go into reason="):
+        deprecated("use new()")  # type: ignore[type-var]
