@@ -7,11 +7,11 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from gridrl.agents import AgentProxy, BatchAgent
 from gridrl.collect.gym_wrapper import DictGymWrapper
-from gridrl.collect.vector_steps import Parts, VectorSteps
+from gridrl.collect.vector_steps import Parts, Step, VectorSteps
 from gridrl.envs.stepping import Episode
 from gridrl.errors import BadValue, ColumnError, did_you_mean
 from gridrl.memory.columns import TagColumn, VirtualColumn
@@ -98,7 +98,7 @@ class VectorCollector:
 
     @property
     def next_agent(self) -> AgentId:
-        """The identity of the next agent, for a memory other than a `Staging`, which finds free ones by itself."""
+        """The identity of the next agent; in a `Staging` episodes have identities of their own."""
         return self._route.next_agent
 
     @next_agent.setter
@@ -191,6 +191,8 @@ class _ArrayRoute:
     def __init__(self, env: VectorEnv[Any, Any, Any], agent: AgentProxy, staging: Staging, reward_key: str) -> None:
         self._steps = env.steps if isinstance(env, DictGymWrapper) else VectorSteps(env)
         self._staging, self._reward_key = staging, reward_key
+        self._agents: list[AgentId] = [-1] * self._steps.num_envs
+        self._last: Step | None = None
         if staging.num_envs != self._steps.num_envs:
             raise BadValue(f"the Staging is of {staging.num_envs} environments, there are {self._steps.num_envs}.")
         parts = self._steps.spaces.state.spaces
@@ -210,30 +212,43 @@ class _ArrayRoute:
 
     def reset(self, seed: int | None) -> None:
         self._steps.reset(seed)
+        self._last = None
 
     def finish(self) -> None:
         self._staging.flush()
 
     def step(self, agent: AgentProxy) -> tuple[list[Episode], int]:
         obs = self._steps.obs
-        outputs = _acted(agent, obs)
-        step = self._steps.step(outputs[agent.output_names[0]])
+        if isinstance(agent, BatchAgent):  # arrays that nobody else writes into
+            outputs = {key: np.array(rows) for key, rows in agent.act(obs).items()}
+        else:
+            outputs = self._asked(agent, obs)
+        step = self._last = self._steps.step(outputs[agent.output_names[0]])
         rows = {**obs, **outputs, self._reward_key: step.reward}
         self._staging.put(rows, step.terminated, step.truncated, step.following, step.valid)
         return list(step.episodes.values()), int(step.valid.sum())
 
+    def _asked(self, agent: AgentProxy, obs: Parts) -> Parts:
+        """What somebody does who knows no arrays, but an agent for each episode."""
+        begins = self._begins()
+        seen = {}
+        for place, first in enumerate(begins.tolist()):
+            if first or self._agents[place] < 0:
+                self._agents[place], self.next_agent = self.next_agent, self.next_agent + 1
+            state = EpisodeState.INITIAL if first else EpisodeState.RUNNING
+            rewards = {} if first or self._last is None else {"reward": float(self._last.reward[place])}
+            parts = {name: rows[place] for name, rows in obs.items()}
+            seen[self._agents[place]] = DictObservation(rewards, state, parts)
+        responses = agent(seen)
+        return {key: np.stack([responses[name].list_data[key] for name in seen]) for key in agent.output_names}
 
-def _acted(agent: AgentProxy, obs: Parts) -> Parts:
-    """What an agent does about arrays of observations; arrays that nobody else writes into."""
-    if isinstance(agent, BatchAgent):
-        return {key: np.array(rows) for key, rows in agent.act(obs).items()}
-    count = len(next(iter(obs.values())))
-    seen = {
-        place: DictObservation({}, EpisodeState.RUNNING, {name: rows[place] for name, rows in obs.items()})
-        for place in range(count)
-    }
-    responses = agent(seen)
-    return {key: np.stack([responses[place].list_data[key] for place in seen]) for key in agent.output_names}
+    def _begins(self) -> Array:
+        """Where an episode begins with what is seen now."""
+        if self._last is None:
+            return np.ones(self._steps.num_envs, np.bool_)
+        if self._steps.mode is AutoresetMode.NEXT_STEP:
+            return ~self._last.valid
+        return self._last.terminated | self._last.truncated
 
 
 def _episode(last: DictObservation) -> Episode:

@@ -316,6 +316,42 @@ def test_a_memory_gets_each_step_once_and_ends_at_once() -> None:
     assert arrived[3:] == [(1, "INITIAL", True)]
 
 
+class Watching(AgentProxyWrapper):
+    """Notes what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(inner=FunctionAgentProxy(worlds.act))
+        self.asked: dict[int, list[tuple[str, float, float | None]]] = {}
+
+    def __call__(self, observations: Mapping[int, DictObservation]) -> Any:
+        for agent, seen in observations.items():
+            row = (seen.episode_state.name, float(seen.array_data["obs"][0]), seen.rewards.get("reward"))
+            self.asked.setdefault(agent, []).append(row)
+        return super().__call__(observations)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_agents_see_episodes_begin_whatever_memory_there_is(mode: AutoresetMode) -> None:
+    found = []
+    for kind in ("staging", "proxy"):
+        env, agent = worlds.vector(PLANS[:1], mode), Watching()
+        table = table_of(env)
+        memory = Staging(table, 1) if kind == "staging" else MemoryTableProxy(table, use_terminal=True)
+        collector = VectorCollector(env, agent, memory)
+        collector.collect(9)
+        collector.reset()
+        collector.collect(2)
+        found.append(agent.asked)
+    staged, wanted = found
+    assert [row for rows in wanted.values() for row in rows if row[0] == "INITIAL"][1] == ("INITIAL", 100.0, None)
+    if (
+        mode is AutoresetMode.NEXT_STEP
+    ):  # the step that only starts an episode again asks too, for an action that is lost
+        lengths = {agent: len(rows) for agent, rows in wanted.items()}
+        staged = {agent: rows[: lengths[agent]] for agent, rows in staged.items()}
+    assert staged == wanted
+
+
 def test_examples_run() -> None:
     for module in (gym_wrapper, vector, vector_steps):
         assert doctest.testmod(module).failed == 0
