@@ -36,9 +36,9 @@ class Episodes:
         left: int64 [capacity], steps from a row to the end of its episode, 0 for the last row of an episode and for
             free ones.
         owner: int64 [capacity], the identity of the row's episode; -1 for free rows.
-        number: int64 [capacity], which episode since the beginning the row belongs to, from 1 on and never used
-            again, other than identities; 0 for free rows.
-        count: how many episodes have come since the beginning.
+        number: int64 [capacity], which row since the beginning it is, from 1 on and never used again, other than
+            identities; it goes with the row wherever that is moved to; 0 for free rows.
+        count: how many rows have come since the beginning.
         loads: how often `load_state` has put others in their place.
         places: identity -> where the episode lies, the oldest first.
 
@@ -92,8 +92,8 @@ class Episodes:
         if start is None:
             self._lay_anew(steps + 1)
             start = self._head
-        self.count += 1
-        place = self._lay(identity, start, steps, self.count)
+        place = self._lay(identity, start, steps, self.count + 1)
+        self.count += steps + 1
         self._head = start + steps + 1
         for starts in self._starts.values():
             starts.add(start, steps)
@@ -104,7 +104,7 @@ class Episodes:
         end = start + steps + 1
         self.left[start:end] = np.arange(steps, -1, -1)
         self.owner[start:end] = identity
-        self.number[start:end] = number
+        self.number[start:end] = np.arange(number, number + steps + 1)
         self.size += steps
         return place
 
@@ -181,7 +181,7 @@ class Episodes:
         return rows_in(self.table())
 
     def table(self) -> IntArray:
-        """Each episode, the oldest first, [E, 4]: identity, first row, steps and number; numbers ascend."""
+        """Each episode, the oldest first, [E, 4]: identity, first row, steps and that row's number; numbers ascend."""
         found = np.empty((len(self.places), 4), np.int64)
         if len(found):
             found[:, 0] = list(self.places)
@@ -191,13 +191,14 @@ class Episodes:
 
     def state(self) -> dict[str, Any]:
         """All that is needed to lay the same rows in the same places, and to draw the same from them."""
-        odd = {length: starts.rows for length, starts in self._starts.items() if not starts.in_order}
+        known = self._starts.items()
         return {
             "capacity": self.capacity,
             "head": self._head,
             "count": self.count,
             "places": self.table(),
-            "starts": odd,
+            "starts": {length: starts.rows for length, starts in known if not starts.in_order},
+            "in_order": [length for length, starts in known if starts.in_order],
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -210,6 +211,8 @@ class Episodes:
         for length, rows in state["starts"].items():
             self._starts[int(length)] = Starts(int(length), self.capacity)
             self._starts[int(length)].load(np.asarray(rows, np.int64), self.capacity, in_order=False)
+        for length in state.get("in_order", ()):  # now: their order is that of the episodes no longer when one has left
+            self.starts(int(length))
         for moved in self._watchers:
             moved(np.zeros(0, np.int64), self.capacity)
 

@@ -124,13 +124,16 @@ class PrioritisedSampleStrategy(RowSampleStrategy):
         """Sets new priorities, usually absolute temporal-difference errors.
 
         Args:
-            index: [B, 2], as samples carry it. Where the step has left the memory meanwhile, nothing happens.
+            index: [B, 2], as samples carry it. Where the step has left the memory meanwhile, or has been moved within
+                it to make room, nothing happens.
             priority: [B], 0 or more.
 
         Raises:
-            BadValue: a priority is negative or no number.
+            BadValue: a priority is negative or no number, or there are not as many as steps; nothing has changed.
         """
         pairs, values = np.asarray(index).reshape(-1, 2), np.asarray(priority, np.float64).ravel()
+        if len(values) != len(pairs):
+            raise BadValue(f"priority: one for each of {len(pairs)} steps is needed, not {len(values)}.")
         if not (np.isfinite(values) & (values >= 0)).all():
             raise BadValue("priority: numbers from 0 on are needed; at least one is negative, NaN or infinite.")
         pairs, values = self._still_there(pairs, values)
@@ -144,7 +147,8 @@ class PrioritisedSampleStrategy(RowSampleStrategy):
     ) -> None:
         """Sets the priorities of sequences to their absolute advantages; None leaves them."""
         if advantages is not None:
-            known = [i for i, (identity, _) in enumerate(ids_and_offsets) if identity in self.episodes]
+            places = self.episodes.places
+            known = [i for i, (who, step) in enumerate(ids_and_offsets) if who in places and step < places[who].steps]
             rows = self.episodes.rows_of(ids_and_offsets[i] for i in known)
             self._set(rows, np.abs(np.asarray(advantages, np.float64).ravel()[known]))
 

@@ -84,6 +84,28 @@ def test_priorities_follow_their_steps_wherever_they_move() -> None:
         assert shares(sampler) == pytest.approx({point: value / whole for point, value in wanted.items()})
 
 
+def test_a_late_priority_never_goes_to_another_step() -> None:
+    """Rows of an episode are moved, by fewer than it has, between a draw and what is learned from it."""
+    sampler = PrioritisedSampleStrategy(alpha=1.0, epsilon=1e-9)
+    table = make_table(2000, sampler=sampler)
+    table.add_sequence(0, episode(0, 5))
+    table.add_sequence(1, episode(1, 100))
+    sample = table.sample(500, 1)
+    table.resize(100)  # the first episode leaves
+    table.resize(2000)
+    start, identity = table.episodes.places[1].start, 2
+    while table.episodes.places[1].start == start:
+        table.add_sequence(identity, episode(identity, 100))
+        identity += 1
+    table.update_priorities(sample["index"], sample["obs"][:, 1] + 2)
+    place = table.episodes.places[1]
+    for step in range(100):
+        assert sampler._tree[place.start + step] in (1.0, step + 2.0 + 1e-9)
+    now = table.sample(500, 1)
+    table.update_priorities(now["index"], now["obs"][:, 0] + 3)
+    assert sampler._largest == pytest.approx(identity + 2)
+
+
 def test_sequences_fit_into_their_episodes_even_where_the_priorities_are_elsewhere() -> None:
     sampler = PrioritisedSampleStrategy(alpha=1.0, epsilon=1e-9, seed=1)
     table = make_table(sampler=sampler)
@@ -104,14 +126,16 @@ def test_sequences_fit_into_their_episodes_even_where_the_priorities_are_elsewhe
 def test_clearing_forgets_priorities() -> None:
     sampler = PrioritisedSampleStrategy()
     table = make_table(sampler=sampler)
-    table.add_sequence(0, episode(0, 2))
+    table.add_sequence(0, episode(0, 5))
     old = table.sample(4, 1)["index"]
     table.clear()
     with pytest.raises(NotEnoughData):
         table.sample(1, 1)
     table.add_sequence(0, episode(0, 2))
+    table.add_sequence(1, episode(1, 2))
     table.update_priorities(old, np.full(4, 9.0))
-    assert shares(sampler) == pytest.approx({(0, 0): 0.5, (0, 1): 0.5})
+    sampler.on_sample([(0, 4)], 1, [9.0])  # a step of the longer episode that had this identity
+    assert shares(sampler) == pytest.approx(dict.fromkeys([(0, 0), (0, 1), (1, 0), (1, 1)], 0.25))
 
 
 def test_used_alone_it_keeps_its_own_account() -> None:
@@ -130,6 +154,8 @@ def test_priorities_that_cannot_be_are_told(priority: list[float]) -> None:
     table.add_sequence(0, episode(0, 2))
     with pytest.raises(BadValue, match="priority: numbers from 0 on are needed"):
         table.update_priorities(table.sample(1, 1)["index"], priority)
+    with pytest.raises(BadValue, match="one for each of 2 steps is needed, not 1"):
+        table.update_priorities(table.sample(2, 1)["index"], [1.0])
     with pytest.raises(BadValue, match="alpha and beta are 0 or more"):
         PrioritisedSampleStrategy(alpha=-1.0)
     with pytest.raises(BadValue, match="A UniformSampleStrategy has no priorities"):

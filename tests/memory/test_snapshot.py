@@ -86,3 +86,21 @@ def test_a_state_is_a_copy() -> None:
     table.add_sequence(1, episode(1, 9))
     table.load_state_dict(state)
     assert np.array_equal(table.storages["obs"][0], episode(0, 5)["obs"])
+
+
+def test_a_state_taken_before_any_episode_has_left_the_middle_draws_the_same() -> None:
+    for more in range(8):
+        table, again = (
+            make_table(200, sampler=UniformSampleStrategy(seed=1), ejector=UniformEjectionStrategy(seed=2))
+            for _ in range(2)
+        )
+        for identity in range(19):
+            table.add_sequence(identity, episode(identity, 10))
+        table.sample(4, 3)
+        for identity in range(100, 100 + more):
+            table.add_sequence(identity, episode(identity, 3))
+        again.load_state_dict(saved_and_loaded(table.state_dict()))
+        for one in (table, again):
+            for identity in range(200, 203):
+                one.add_sequence(identity, episode(identity, 12))
+        assert table.sample(20, 3)["actions"].equal(again.sample(20, 3)["actions"])

@@ -81,6 +81,19 @@ def test_state_lays_the_same_rows_and_draws_the_same() -> None:
     assert again.places == episodes.places
 
 
+def test_a_length_that_was_asked_for_before_a_state_was_taken_keeps_its_order_after_it() -> None:
+    episodes, again = Episodes(), Episodes()
+    for identity in range(5):
+        episodes.add(identity, 4)
+    episodes.starts(3)
+    again.load_state(episodes.state())
+    for one in (episodes, again):
+        one.remove(1)  # the last starts fill the gap
+        one.add(7, 4)
+    assert episodes.starts(3).rows.tolist() == [0, 1, 20, 21, 10, 11, 15, 16, 25, 26]
+    assert again.starts(3).rows.tolist() == episodes.starts(3).rows.tolist()
+
+
 @pytest.mark.parametrize(
     ("identity", "steps", "told"),
     [
