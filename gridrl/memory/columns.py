@@ -109,6 +109,9 @@ def make_storages(
         columns: by name, see `by_name`.
         episodes: where the episodes lie.
         directory: for files that hold the rows; None: they are in memory.
+
+    Raises:
+        ColumnError: a virtual column has rows of another size than its target.
     """
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -119,11 +122,16 @@ def make_storages(
             file = None if directory is None else directory / f"{quote(name, safe='')}.rows"
             stored[name] = kind(column.shape, column.dtype, episodes=episodes, file=file)
     return {
-        name: column.mapper(stored[column.target_name], tuple(column.shape), column.dtype)
-        if isinstance(column, VirtualColumn)
-        else stored[name]
+        name: _made_from(stored[column.target_name], column) if isinstance(column, VirtualColumn) else stored[name]
         for name, column in columns.items()
     }
+
+
+def _made_from(target: BaseStorage, column: VirtualColumn) -> VirtualStorage:
+    try:
+        return column.mapper(target, tuple(column.shape), column.dtype)
+    except ColumnError as error:
+        raise ColumnError(f"Column {column.name!r} {error}") from None
 
 
 def checked_rows(
@@ -148,7 +156,7 @@ def checked_rows(
         if missing:
             problems.add(f"Columns are missing: {', '.join(map(repr, missing))}.")
         problems.raise_if_any(ColumnError)
-    steps = int(np.shape(sequence[length_key])[0]) if np.ndim(sequence[length_key]) else 0
+    steps = _length(sequence[length_key])
     rows: dict[str, Array] = {}
     for name, storage in stored.items():
         try:
@@ -157,3 +165,10 @@ def checked_rows(
             problems.add(str(error))
     problems.raise_if_any(ColumnError)
     return rows
+
+
+def _length(value: Any) -> int:
+    try:
+        return len(value)
+    except TypeError:  # one number, which is no row
+        return 0

@@ -29,6 +29,7 @@ class NStepReturn(VirtualStorage):
     ) -> None:
         """Makes returns of the rewards in `storage`, one number a step."""
         super().__init__(storage, shape, dtype)
+        self._check_size(storage.shape)
         self._ahead = np.arange(n)
         self._weights = np.power(float(gamma), self._ahead)
 
@@ -38,7 +39,7 @@ class NStepReturn(VirtualStorage):
         rows = np.minimum(draw.rows[:, None] + self._ahead, episodes.capacity - 1)
         there = self._ahead < episodes.left[draw.rows][:, None]
         rewards = self.storage.at(rows.ravel()).reshape(rows.shape).astype(np.float64)
-        return self._made((rewards * there) @ self._weights)
+        return self._made(np.where(there, rewards, 0.0) @ self._weights)  # what is not there may be NaN
 
 
 class NStepNext(NextElementMapper):
@@ -60,6 +61,7 @@ class NStepEnd(VirtualStorage):
     def __init__(self, storage: BaseStorage, shape: tuple[int, ...], dtype: npt.DTypeLike, *, n: int) -> None:
         """Maps `storage`."""
         super().__init__(storage, shape, dtype)
+        self._check_size(storage.shape)
         self._n = n
 
     def gather(self, draw: Draw) -> Array:

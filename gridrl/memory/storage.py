@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gridrl.errors import ShapeError
+from gridrl.errors import ColumnError, ShapeError
 from gridrl.memory.rows import Array, BaseStorage, Draw, TagStorage
 
 __all__ = [
@@ -75,6 +75,11 @@ class VirtualStorage:
     def post_import(self) -> None:
         """Called when an archive has been read; nothing has to be done."""
 
+    def _check_size(self, of: tuple[int, ...] = ()) -> None:
+        """Raises a ColumnError where a row has not as many numbers as one of the shape `of`."""
+        if int(np.prod(self.shape)) != int(np.prod(of)):
+            raise ColumnError(f"has rows of shape {list(self.shape)}: as many numbers as in {list(of)} are needed.")
+
     def _made(self, value: Array) -> Array:
         return value.reshape(-1, *self.shape).astype(self.dtype, copy=False)
 
@@ -94,6 +99,7 @@ class NextElementMapper(VirtualStorage):
             only_last: makes one row a sequence: what follows its last step.
         """
         super().__init__(storage, shape, dtype)
+        self._check_size(storage.shape)
         self.only_last = only_last
 
     @staticmethod
@@ -127,6 +133,7 @@ class NextNElementWrapper(VirtualStorage):
 
     def __init__(self, storage: BaseStorage, shape: tuple[int, ...], dtype: npt.DTypeLike, n: int = 1) -> None:
         super().__init__(storage, shape, dtype)
+        self._check_size(storage.shape)
         if n < 0:
             raise ShapeError(f"n steps later: a number from 0 on is needed, not {n}.")
         self.n = n
@@ -161,6 +168,7 @@ class SyntheticDones(VirtualStorage):
 
     def __init__(self, storage: BaseStorage, shape: tuple[int, ...], dtype: npt.DTypeLike, mask: bool = False) -> None:
         super().__init__(storage, shape, dtype)
+        self._check_size()
         self.mask = mask
 
     @staticmethod

@@ -80,7 +80,8 @@ class ArrayMemoryTable:
                 is missing. Their contents are of use to this table only, see `store`.
 
         Raises:
-            ColumnError: a name stands twice, a virtual column without a target, no column `length_key`.
+            ColumnError: a name stands twice, a virtual column without a target or with rows of another size, no column
+                `length_key`.
             BadValue: `maxlen` is below 1, or a strategy serves another table.
         """
         if maxlen < 1:

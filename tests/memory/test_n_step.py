@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridrl.errors import BadValue
+from gridrl.errors import BadValue, ColumnError
 from gridrl.memory.columns import Column, TagColumn
 from gridrl.memory.n_step import DISCOUNT, as_n_step, n_step_columns
 from gridrl.memory.staging import Staging
@@ -122,6 +122,32 @@ def test_a_piece_of_an_episode_is_bootstrapped_where_it_was_cut() -> None:
     assert rows[0.0] == (0, 1.5, 2.0, 0.0, 0.25)  # two steps of three: a return all the same
     assert rows[1.0] == (1, 1.0, 2.0, 0.0, 0.5)
     assert rows[2.0] == (2, 1.5, 4.0, 0.0, 0.25)
+
+
+def test_rewards_of_episodes_that_have_left_are_in_no_return() -> None:
+    """Rows are used again: those between two episodes may still hold what is no number."""
+    memory = table(5, 0.9, maxlen=40)
+    memory.add_sequence(0, episode(0, [float("nan")] * 30, dies=True))
+    capacity, last = memory.episodes.capacity, 0
+    for number in range(1, 80):
+        memory.add_sequence(number, episode(100 * number, [1.0] * 3, dies=True))
+        came_around, last = memory.episodes.places[number].start < last, memory.episodes.places[number].start
+        if came_around:
+            assert memory.sample(500, 1)["reward"].unique().tolist() == pytest.approx([1.0, 1.9, 2.71])
+            return
+    raise AssertionError(f"the ring of {capacity} rows has not come around")
+
+
+def test_rewards_of_more_than_one_number_are_refused() -> None:
+    columns = [Column("obs", (1,), np.float32), Column("action", (), np.int64), Column("reward", (2,), np.float32)]
+    with pytest.raises(ColumnError, match=r"'n_step_return' has rows of shape \[\]: as many numbers as in \[2\]"):
+        ArrayMemoryTable(
+            columns=[*columns, Column("terminated", (), np.float32), *n_step_columns(1, 2, 0.9)],
+            maxlen=10,
+            sampler=UniformSampleStrategy(),
+            ejector=FifoEjectionStrategy(),
+            length_key="action",
+        )
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, True])

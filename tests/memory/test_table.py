@@ -150,6 +150,7 @@ def wrong(**changes: Any) -> dict[str, Any]:
         (9, wrong(actions=["left"] * 4), ColumnError, "'actions': rows of numbers are needed"),
         (9, wrong(actions=3), ColumnError, "'actions'"),
         (9, wrong(obs=[[0.0, 1.0], [2.0]]), ColumnError, "'obs': its rows differ in shape"),
+        (9, wrong(actions=[[1], [2, 3]]), ColumnError, "'actions': its rows differ in shape"),
         (9, wrong(rewards=None), ColumnError, "Columns are missing: 'rewards'"),
         (9, wrong(action=[1] * 4), ColumnError, "There is no column 'action' to fill. Did you mean 'actions'"),
         (9, wrong(dones=[0] * 4), ColumnError, "There is no column 'dones' to fill"),
@@ -226,6 +227,16 @@ def test_a_table_is_described_by_columns_that_fit_together() -> None:
         "Column 'dones' is made from 'action', which is not stored. Did you mean 'actions'?",
         "length_key: no column 'actions' is stored by step. Did you mean 'actions'?",
     ]
+    for mapper, target in (
+        (NextElementMapper, "obs"),
+        (NextNElementWrapper.with_n(2), "obs"),
+        (SyntheticDones, "actions"),
+    ):
+        other = VirtualColumn("made", (4,), np.float64, target, mapper)
+        with pytest.raises(
+            ColumnError, match=r"^Column 'made' has rows of shape \[4\]: as many numbers as in \[2?\] are"
+        ):
+            make_table(columns=(*COLUMNS, other))
     with pytest.raises(BadValue, match="maxlen: at least 1 step is needed, not 0"):
         make_table(0)
 
