@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
 import os
 import queue
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -126,8 +128,9 @@ class SlotBuffer(IBuffer):
         """With `enable_track_used_data`: removes the files of data that have left (`data_id`) from now on, in a thread
         of its own."""
         if self.cfg.enable_track_used_data and self._remover is None:
-            self._remover = threading.Thread(target=self._remove_used, name=f"{self.instance_name}: used data")
-            self._remover.daemon = True
+            # the thread does not know the buffer, which can go while it waits
+            self._remover = threading.Thread(target=_remove_used, args=(self._used,), daemon=True)
+            self._remover.name = f"{self.instance_name}: used data"
             self._remover.start()
 
     def close(self) -> None:
@@ -141,7 +144,7 @@ class SlotBuffer(IBuffer):
             self._writer.flush()
 
     def __del__(self) -> None:
-        if getattr(self, "_remover", None) is not None:
+        if getattr(self, "_remover", None) is not None and not sys.is_finalizing():  # then the thread has gone already
             self.close()
 
     def clear(self) -> None:
@@ -190,8 +193,11 @@ class SlotBuffer(IBuffer):
             if "slots" not in _state_dict:
                 self.push(list(_state_dict["data"]), -1)
                 return
-            if np.max(np.asarray(_state_dict["slots"]), initial=0) >= self.replay_buffer_size:
-                raise CheckpointError(f"The state is of a larger buffer, this one holds {self.replay_buffer_size}.")
+            capacity = _state_dict.get("capacity")
+            if capacity != self.replay_buffer_size:
+                raise CheckpointError(
+                    f"The state is of a buffer of {capacity}, this one holds {self.replay_buffer_size}."
+                )
             self._slots.load_state(_state_dict)
             self.rng.bit_generator.state = json.loads(_state_dict["rng"])
 
@@ -202,10 +208,12 @@ class SlotBuffer(IBuffer):
         found = [self._slots.items[slot] for slot in slots.tolist()]
         return [copy.deepcopy(item) for item in found] if self.cfg.deepcopy else found
 
-    def _remove_used(self) -> None:
-        while (item := self._used.get()) is not _END:
-            path = item.get("data_id") if isinstance(item, Mapping) else None
-            if path is not None and os.path.isfile(path):
+
+def _remove_used(used: queue.SimpleQueue[Any]) -> None:
+    while (item := used.get()) is not _END:
+        path = item.get("data_id") if isinstance(item, Mapping) else None
+        if path is not None and os.path.isfile(path):
+            with contextlib.suppress(FileNotFoundError):  # another buffer held it too
                 os.remove(path)
 
 

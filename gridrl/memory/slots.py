@@ -93,7 +93,8 @@ class Slots:
         order = self.order()
         data = [self.items[slot] for slot in order.tolist()]
         places = {"slots": order, "number": self.number[order], "tail": self.tail}
-        return {"data": data, **places, "push_count": self.pushed, "valid_count": self.count}
+        counts = {"capacity": len(self.items), "push_count": self.pushed, "valid_count": self.count}
+        return {"data": data, **places, **counts}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Takes up what `state` gave of as many slots; nobody is told of what was there."""

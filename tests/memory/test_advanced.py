@@ -253,7 +253,7 @@ def test_a_wrong_configuration_and_another_buffers_state_are_told() -> None:
     assert len(str(told.value).splitlines()) == 3
     large = make(9)
     large.push(data(0, 9), 0)
-    with pytest.raises(CheckpointError, match="of a larger buffer, this one holds 8"):
+    with pytest.raises(CheckpointError, match="of a buffer of 9, this one holds 8"):
         make(8).load_state_dict(large.state_dict())
     small = make(8)
     small.load_state_dict({"data": data(0, 3)})

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gridrl.errors import BadValue, CheckpointError
 from gridrl.log.saving import portable
+from gridrl.memory.advanced import AdvancedReplayBuffer
 from gridrl.memory.buffers import (
     BUFFERS,
     EpisodeReplayBuffer,
@@ -134,8 +135,18 @@ def test_data_go_to_a_file_and_come_back(tmp_path: Path) -> None:
     buffer.push(object(), 0)
     with pytest.raises(CheckpointError, match=r"is of type object"):
         buffer.save_data(str(tmp_path / "other"))
-    with pytest.raises(CheckpointError, match="of a larger buffer, this one holds 2"):
-        naive(2).load_state_dict(buffer.state_dict())
+
+
+@pytest.mark.parametrize("kind", [NaiveReplayBuffer, SequenceReplayBuffer, AdvancedReplayBuffer])
+def test_a_state_of_a_buffer_of_another_size_is_refused_and_changes_nothing(kind: Any) -> None:
+    buffer = kind({"replay_buffer_size": 3})
+    buffer.push([{"obs": number} for number in range(4)], 0)  # the first slot holds the newest
+    for size in (2, 5):
+        other = kind({"replay_buffer_size": size})
+        other.push([{"obs": 9}], 0)
+        with pytest.raises(CheckpointError, match=f"is of a buffer of 3, this one holds {size}"):
+            other.load_state_dict(buffer.state_dict())
+        assert [other._slots.items[slot] for slot in other._slots.order()] == [{"obs": 9}]
 
 
 def test_files_of_data_that_have_left_are_removed(tmp_path: Path) -> None:
@@ -151,6 +162,11 @@ def test_files_of_data_that_have_left_are_removed(tmp_path: Path) -> None:
     assert [path.exists() for path in paths] == [False] * 4 + [True]
     assert threading.active_count() == threads
     buffer.close()
+    again = naive(2, enable_track_used_data=True)
+    again.start()
+    again.push({"data_id": str(paths[4])}, 0)
+    del again  # nobody has closed it
+    assert (paths[4].exists(), threading.active_count()) == (False, threads)
 
 
 @settings(deadline=None, max_examples=60)
