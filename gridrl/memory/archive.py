@@ -11,8 +11,10 @@ from __future__ import annotations
 import enum
 import json
 import pickle
+import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,19 @@ from gridrl.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from gridrl.memory.table import ArrayMemoryTable
+
+# What reading a zip file ends in where it is cut off, changed or something else.
+FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    KeyError,
+    ValueError,
+    EOFError,
+    TypeError,
+    OSError,
+    RuntimeError,  # says to be encrypted, or of a kind that zipfile does not know
+)
 
 
 class TableSerializationVersion(enum.Enum):
@@ -120,7 +135,7 @@ def read(path: Path, version: TableSerializationVersion | None = None) -> Conten
             return _current(archive)
     except FileNotFoundError:
         raise CheckpointError(f"There is no archive {goal}.") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, TypeError, OSError, pickle.UnpicklingError) as error:
+    except (*FAULTS, pickle.UnpicklingError, IndexError, AttributeError) as error:
         raise CheckpointError(f"{goal} is cut off, or no archive of a table: {error}") from error
 
 
@@ -162,7 +177,8 @@ def _current(archive: zipfile.ZipFile) -> Contents:
                     f"Column {name!r} of the archive has {len(rows)} rows: {start + size} are needed."
                 )
             episodes[identity] = rows[start : start + size]
-    if not isinstance(contents.configuration["ids"], list):
+    ids = contents.configuration["ids"]
+    if not isinstance(ids, list) or not all(isinstance(identity, int) for identity in ids):
         raise CheckpointError("The archive names no episodes.")
     return contents
 

@@ -18,13 +18,13 @@ import numpy as np
 from gridrl.errors import CheckpointError
 from gridrl.log.claims import check_claim
 from gridrl.log.disk import told_when_full
+from gridrl.memory.archive import FAULTS
 from gridrl.memory.rows import Array, BaseStorage
 from gridrl.memory.starts import IntArray
 from gridrl.utils.files import atomic_path
 
 _FORMAT = 1
 _PIECE = 65_536  # rows that are in memory at a time
-_FAULTS = (zipfile.BadZipFile, KeyError, ValueError, EOFError, TypeError, OSError)
 
 
 def write_chunk(path: Path, token: str, columns: Mapping[str, BaseStorage], rows: IntArray) -> None:
@@ -68,7 +68,7 @@ def check_chunk(path: Path, token: str) -> None:
             damaged = archive.testzip()
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing: the checkpoint needs its steps.") from None
-    except _FAULTS as error:
+    except FAULTS as error:
         raise CheckpointError(f"{path} is cut off, or no file of a memory's steps: {error}") from error
     if about != {"format": _FORMAT, "token": token}:
         raise CheckpointError(f"{path} is not the file that was written for this checkpoint.")
@@ -96,7 +96,7 @@ def load_chunk(path: Path, columns: Mapping[str, BaseStorage], goal: IntArray) -
                         rows = goal[begin : begin + len(piece)]
                         storage.load(rows[rows >= 0], piece[rows >= 0])
                         begin += len(piece)
-    except _FAULTS as error:
+    except FAULTS as error:
         raise CheckpointError(f"{path} does not fit: {error}") from error
 
 

@@ -153,6 +153,24 @@ def test_no_archive_half_an_archive_and_another_file_are_told(tmp_path: Path) ->
     check_sample(table.sample(50, 2), LENGTHS, 50, 2)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(6, 109), (8, 1), (10, 8), (10, 99)],
+    ids=["of a later version", "encrypted", "compressed", "of an unknown kind"],
+)
+def test_a_zip_file_that_says_to_be_something_else_is_told_and_changes_nothing(
+    place: int, value: int, tmp_path: Path
+) -> None:
+    table = filled()
+    table.store(tmp_path / "memory")
+    content = bytearray((tmp_path / "memory.zip").read_bytes())
+    content[content.rindex(b"PK\1\2") + place] = value  # of the last member, tag.npy
+    (tmp_path / "memory.zip").write_bytes(content)
+    with pytest.raises(CheckpointError, match="is cut off, or no archive"):
+        table.restore(tmp_path / "memory")
+    check_sample(table.sample(50, 2), LENGTHS, 50, 2)
+
+
 def test_an_archive_of_another_table_is_told(tmp_path: Path) -> None:
     table = filled()
     other = make_table(columns=(Column("obs", (3,), np.float64), *COLUMNS[1:4]))
@@ -167,7 +185,8 @@ def test_an_archive_of_another_table_is_told(tmp_path: Path) -> None:
         small.restore(tmp_path / "memory")
     with zipfile.ZipFile(tmp_path / "memory.zip") as archive:
         configuration = json.loads(archive.read("configuration.json"))
-    for ids, told in (([3, 1, 3], "Episode 3 of the archive stands twice"), ([3, 5], "no rows of episode 5")):
+    wrong = [([3, 1, 3], "Episode 3 of the archive stands twice"), ([3, 5], "no rows of episode 5")]
+    for ids, told in [*wrong, ([[3]], "names no episodes")]:
         rewrite(tmp_path / "memory.zip", configuration__json=json.dumps(configuration | {"ids": ids}).encode())
         with pytest.raises(CheckpointError, match=told):
             table.restore(tmp_path / "memory")

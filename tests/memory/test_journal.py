@@ -215,6 +215,12 @@ def changed(path: Path) -> None:
     path.write_bytes(content)
 
 
+def of_an_unknown_kind(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\1\2") + 10] = 99
+    path.write_bytes(content)
+
+
 def foreign(path: Path) -> None:
     other = make_table()
     fill(other, 0, 9)
@@ -229,6 +235,7 @@ def foreign(path: Path) -> None:
         (cut_off, "is cut off, or no file"),
         (lambda path: path.write_bytes(b""), "is cut off, or no file"),
         (changed, "is damaged|is cut off"),
+        (of_an_unknown_kind, "is cut off, or no file"),
         (foreign, "is not the file that was written for this checkpoint"),
     ],
 )
