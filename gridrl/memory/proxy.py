@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gridrl.errors import BadValue, Problems
+from gridrl.errors import BadValue, ColumnError, GridRLError, Problems, ShapeError
 from gridrl.memory.protocol import MemoryTable
 from gridrl.memory.wrappers import (
     ENDS,
@@ -143,12 +143,17 @@ class MemoryTableProxy:
         Raises:
             BadValue: an agent begins an episode in the middle of one, or goes on without having begun, or without a
                 response, or a reward is missing; then no agent's step has been taken.
-            ColumnError: an episode does not fit the table; it is dropped.
+            BadValue, ColumnError, ShapeError: the table does not take an episode: it is dropped, and all else has been
+                taken.
         """
         self._check(observations, responses)
+        refused: list[GridRLError] = []
         for agent, observation in observations.items():
             if observation.episode_state in ENDS:
-                self._end(agent, observation)
+                try:
+                    self._end(agent, observation)
+                except (BadValue, ColumnError, ShapeError) as error:
+                    refused.append(error)
             else:
                 response = responses[agent]
                 row = {**response.list_data, **response.scalar_data, **observation.array_data}
@@ -156,6 +161,10 @@ class MemoryTableProxy:
                     self._open[agent] = Episode.from_initial(row)
                 else:
                     self._open[agent].append({**row, "rewards": observation.rewards["reward"]})
+        if refused:
+            for other in refused[1:]:
+                refused[0].add_note(str(other))
+            raise refused[0]
 
     def _end(self, agent: AgentId, observation: DictObservation) -> None:
         episode = self._open.pop(agent, None)

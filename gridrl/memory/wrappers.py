@@ -37,9 +37,9 @@ class MemoryProxyWrapper:
         self._inner = inner
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: of what it stands around."""
-        inner = getattr(self._inner, "state_dict", None)
-        return inner() if inner is not None else {}
+        """What a checkpoint keeps: under "inner" what that of what it stands around keeps, if anything."""
+        inner: dict[str, Any] = getattr(self._inner, "state_dict", dict)()
+        return {"inner": inner} if inner else {}
 
     def load_state_dict(
         self,
@@ -49,9 +49,8 @@ class MemoryProxyWrapper:
         load_hparams: bool = True,
     ) -> None:
         """Takes up what `state_dict` gave, in what it stands around."""
-        inner = getattr(self._inner, "load_state_dict", None)
-        if inner is not None:
-            inner(state_dict, load_network, load_optimizer, load_hparams)
+        if "inner" in state_dict:
+            self._inner.load_state_dict(state_dict["inner"], load_network, load_optimizer, load_hparams)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -251,3 +251,31 @@ def test_a_proxy_of_somebodys_own_can_be_logged() -> None:
         proxy.add(told(0, 3.0), {})
     assert writer.scalars["episode/reward"] == (3.0, 1)
     assert not any(key.startswith("memory/") for key in writer.scalars)
+
+
+def test_a_checkpoint_holds_the_logs_of_each_of_the_wrappers_around_a_proxy(tmp_path: Path) -> None:
+    inner, again = (LoggingProxyWrapper(MemoryTableProxy(table_of()), Recorded(), 100) for _ in range(2))
+    outer, outer_again = (MemoryExporterProxyWrapper(one, "mine", 10_000, tmp_path) for one in (inner, again))
+    outer.add({0: seen(INITIAL, 0.0)}, {0: does(0.0)})
+    outer.add(told(0, 10.0), {})
+    outer.log_scalar("own", 3.0)
+    outer_again.load_state_dict(outer.state_dict())
+    assert again.windowed_means() == inner.windowed_means() == {"episode/reward": 10.0, "speed": 6.5}
+    assert (again.completed_inferences, again.completed_episodes) == (2, 1)
+    assert (outer_again.scalar_logs, outer_again.windowed_means()) == ({"own": 3.0}, {})
+
+
+def test_an_episode_that_the_table_refuses_leaves_those_of_others_whole() -> None:
+    table = table_of()
+    proxy = MemoryTableProxy(table)
+    agents = range(4)
+    proxy.add({agent: seen(INITIAL, 0.0) for agent in agents}, {agent: does(0.0) for agent in agents})
+    for taken in (0, 1):
+        table.add_sequence(taken, {"obs": [[0.0], [1.0]], "actions": [[1.0]], "rewards": [1.0]})
+    ends = {agent: seen(TERMINAL, 1.0, 1.0) for agent in (0, 1, 2)}
+    with pytest.raises(BadValue, match="identity 0 is taken") as refused:
+        proxy.add(ends | {3: seen(RUNNING, 1.0, 1.0)}, {3: does(1.0)})
+    assert [note[:19] for note in refused.value.__notes__] == ["identity 1 is taken"]
+    proxy.add({3: seen(TERMINAL, 2.0, 2.0)}, {})
+    assert {i: table.storages["obs"][i][:, 0].tolist() for i in (2, 3)} == {2: [0.0, 1.0], 3: [0.0, 1.0, 2.0]}
+    assert all(proxy.is_initial(agent) for agent in agents)
