@@ -137,12 +137,13 @@ class Staging:
         flags, columns = self._checked()
         sequences: dict[int, dict[str, Any]] = {}
         identity = self._next_identity
-        for sequence in self._pieces(flags, columns):
-            while identity in self.table.episodes:  # from an archive, or of another staging
+        with self.table.lock:  # another thread's staging may be looking for identities too
+            for sequence in self._pieces(flags, columns):
+                while identity in self.table.episodes:  # from an archive, or of another staging
+                    identity += 1
+                sequences[identity] = sequence
                 identity += 1
-            sequences[identity] = sequence
-            identity += 1
-        self.table.add_sequences(sequences)
+            self.table.add_sequences(sequences)
         self._next_identity = identity
         self._rows, self._terminated, self._truncated, self._valid, self._following = [], [], [], {}, {}
 
@@ -248,7 +249,10 @@ class Staging:
 
     def _joined(self, name: str, steps: list[Array]) -> Array:
         """A column [steps, N, *shape]."""
-        joined = np.concatenate(steps)
+        try:
+            joined = np.concatenate(steps)
+        except ValueError:
+            raise ColumnError(f"Column {name!r}: its rows differ in shape from one step to the next.") from None
         if len(joined) != len(steps) * self.num_envs or len(steps[0]) != self.num_envs:
             raise ShapeError(f"{name}: rows of {self.num_envs} environments are needed, not {np.shape(steps[0])}.")
         return joined.reshape(len(steps), self.num_envs, *joined.shape[1:])

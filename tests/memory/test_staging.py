@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -130,6 +133,11 @@ def test_what_is_wrong_is_told() -> None:
         "Column 'actions' is missing in a step.",
         "Column 'obs': what followed the end of an episode, or the last step, was not given.",
     ]
+    staging = Staging(table_of(), 2, steps=9)
+    staging.put(rows(0), NOBODY, NOBODY)
+    staging.put(rows(1) | {"obs": np.zeros((2, 2))}, NOBODY, NOBODY, following=rows(2))
+    with pytest.raises(ColumnError, match="'obs': its rows differ in shape from one step to the next"):
+        staging.flush()
     staging = Staging(table_of(), 3, steps=9)
     staging.put(rows(0), np.zeros(3, bool), np.zeros(3, bool), following=rows(1))
     with pytest.raises(ShapeError, match=r"obs: rows of 3 environments are needed, not \(2, 1\)"):
@@ -187,3 +195,23 @@ def test_steps_that_wait_go_into_checkpoints() -> None:
     columns = (*COLUMNS, Column("more", (), np.float32))
     with pytest.raises(CheckpointError, match=r"of the columns \['actions', 'obs'\], here are"):
         Staging(make_table(columns=columns), 2, steps=9).load_state_dict(state)
+
+
+def test_stagings_of_two_threads_do_not_take_the_same_identities(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of()
+    first, second = Staging(table, 2, steps=9), Staging(table, 2, steps=9)
+    for staging in (first, second):
+        staging.put(rows(0), NOBODY, NOBODY, following=rows(1))
+    other = threading.Thread(target=second.flush)
+    add = table.add_sequences
+
+    def disturbed(sequences: Any) -> None:
+        monkeypatch.setattr(table, "add_sequences", add)
+        other.start()
+        other.join(0.2)  # between the choice of the identities and the adding of the episodes
+        add(sequences)
+
+    monkeypatch.setattr(table, "add_sequences", disturbed)
+    first.flush()
+    other.join()
+    assert list(held(table)) == [0, 1, 2, 3]
