@@ -58,6 +58,7 @@ class Episodes:
         """
         self.limit = limit
         self._watchers: list[Callable[[IntArray, int], None]] = []
+        self._prepared: list[Callable[[int], None]] = []
         self.count = self.loads = 0
         self._reset(_FIRST_CAPACITY)
 
@@ -71,9 +72,16 @@ class Episodes:
         self._head = 0
         self._starts: dict[int, Starts] = {}
 
-    def watch(self, moved: Callable[[IntArray, int], None]) -> None:
-        """Calls `moved(rows, capacity)` whenever rows move: row `rows[i]` is now row i, of `capacity` rows."""
+    def watch(self, moved: Callable[[IntArray, int], None], prepare: Callable[[int], None] | None = None) -> None:
+        """Tells somebody of rows that move.
+
+        Args:
+            moved: called as `moved(rows, capacity)` whenever rows move: row `rows[i]` is now row i, of `capacity` rows.
+            prepare: called as `prepare(capacity)` before any of this has changed: if it raises, nothing changes.
+        """
         self._watchers.append(moved)
+        if prepare is not None:
+            self._prepared.append(prepare)
 
     def __contains__(self, identity: int) -> bool:
         return identity in self.places
@@ -203,6 +211,8 @@ class Episodes:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Takes up what `state` gave; who watches is told of the rows, none of which comes from where it was."""
+        for prepare in self._prepared:
+            prepare(int(state["capacity"]))
         self.loads += 1
         self._reset(int(state["capacity"]))
         for identity, start, steps, number in np.asarray(state["places"]).tolist():
@@ -235,6 +245,8 @@ class Episodes:
         if needed > capacity:
             doubled = 2 * capacity if self.limit is None else min(2 * capacity, int(_SPARE * self.limit))
             capacity = max(needed + needed // 8, doubled)
+        for prepare in self._prepared:
+            prepare(capacity)
         new_row = np.zeros(self.capacity, np.int64)
         new_row[order] = np.arange(len(order))
         self.left, self.number = _moved(self.left, order, capacity), _moved(self.number, order, capacity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridrl.errors import ColumnError
+from gridrl.log.disk import told_when_full
 from gridrl.memory.episodes import Episodes
 from gridrl.memory.starts import IntArray
 
@@ -62,14 +64,17 @@ class BaseStorage(MutableMapping[int, Array]):
             dtype: of its numbers.
             episodes: where episodes lie; None: an account of its own, where T is the number of rows set.
             file: keeps the rows in this file, mapped into memory, instead of in memory; it is overwritten.
+
+        Raises:
+            DiskFull: no room for the file.
         """
         self.shape, self.dtype = tuple(shape), np.dtype(dtype)
         self.extra: int | None = None if episodes is not None else 0
         self._alone = episodes is None
         self.episodes = Episodes() if episodes is None else episodes
         self._file = file
-        self._rows = self._make(self.episodes.capacity)
-        self.episodes.watch(self._move)
+        self._rows = self._next = self._make(self.episodes.capacity)
+        self.episodes.watch(self._move, self._prepare)
 
     def put(self, identity: int, value: Array) -> None:
         """Writes the rows of an episode that has its place already; `value` [T or T + 1, *shape]."""
@@ -173,12 +178,22 @@ class BaseStorage(MutableMapping[int, Array]):
         if self._file is None:
             return np.zeros((capacity, *self.shape), self.dtype)
         aside = self._file.with_name(self._file.name + ".new")
-        rows = np.memmap(aside, self.dtype, "w+", shape=(capacity, *self.shape))
-        aside.replace(self._file)
+        try:
+            with told_when_full(self._file, "the table cannot grow; it stands as it was"), open(aside, "wb") as file:
+                if hasattr(os, "posix_fallocate"):  # where a mapped file has no room, a write ends the whole process
+                    os.posix_fallocate(file.fileno(), 0, capacity * self.dtype.itemsize * int(np.prod(self.shape)))
+            rows = np.memmap(aside, self.dtype, "r+", shape=(capacity, *self.shape))
+            aside.replace(self._file)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
         return rows
 
+    def _prepare(self, capacity: int) -> None:
+        self._next = self._make(capacity)
+
     def _move(self, rows: IntArray, capacity: int) -> None:
-        old, self._rows = self._rows, self._make(capacity)
+        old, self._rows = self._rows, self._next
         for begin in range(0, len(rows), 65_536):  # a piece at a time, for columns larger than memory
             piece = rows[begin : begin + 65_536]
             self._rows[begin : begin + len(piece)] = old[piece]

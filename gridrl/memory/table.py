@@ -145,6 +145,7 @@ class ArrayMemoryTable:
             ColumnError: columns are missing, unknown, or of another shape, length or dtype.
             ShapeError: it is longer than the whole table. Cut it into pieces of at most `maxlen` steps, each with an
                 identity of its own, or make the table larger.
+            DiskFull: columns in files have no room to grow.
         """
         self.add_sequences({identity: sequence})
 

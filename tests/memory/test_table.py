@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gridrl.errors import BadValue, ColumnError, NotEnoughData, ShapeError
+from gridrl.errors import BadValue, ColumnError, DiskFull, NotEnoughData, ShapeError
 from gridrl.memory.columns import Column, TagColumn, VirtualColumn
 from gridrl.memory.storage import NextElementMapper, NextNElementWrapper, SyntheticDones, VirtualStorage
 from gridrl.memory.strategies import (
@@ -271,6 +271,22 @@ def test_threads_add_and_sample_side_by_side() -> None:
     for thread in threads:
         thread.join()
     assert faults == []
+
+
+def test_a_full_disk_under_mapped_columns_is_told_and_changes_nothing(tiny_disk: Path) -> None:
+    table = make_table(5000, directory=tiny_disk / "rows")
+
+    def fill() -> None:
+        for identity in range(table.size() // 10, 400):
+            table.add_sequence(identity, episode(identity, 10))
+
+    for _ in range(2):
+        with pytest.raises(DiskFull, match=r"rows: the table cannot grow; it stands as it was: no space is left"):
+            fill()
+        lengths = {identity: place.steps for identity, place in table.episodes.places.items()}
+        assert len(lengths) > 40
+        check_sample(table.sample(300, 4), lengths, 300, 4)
+    assert not list(tiny_disk.rglob("*.new"))
 
 
 def test_a_million_operations_leave_nothing_behind() -> None:
