@@ -231,16 +231,15 @@ def fill_table_from_legacy_file(
         OSError: there is no such file.
         KeyError: the file lacks `dones`, `actions`, `rewards`, `next_obs` or `obs`, or the table a column.
         CheckpointError: the file is cut off, or no such memory.
+        ColumnError, ShapeError: an episode does not fit the table; then none has been added.
     """
     wanted = [name for name, read in (("obs", read_obs), ("actions", read_actions), ("rewards", read_rewards)) if read]
     lacking = [name for name in wanted if name not in memory_table.columns]
     if lacking:
         raise KeyError(f"The table has no column {lacking[0]!r}, only {sorted(memory_table.columns)}.")
     file = Path(path) if str(path).endswith(".pickle") else Path(f"{path}.pickle")
-    sequences = list(_legacy_episodes(_legacy_columns(file), wanted))
     first = max(memory_table.episodes.places, default=-1) + 1
-    for identity, sequence in enumerate(sequences, first):
-        memory_table.add_sequence(identity, sequence)
+    memory_table.add_sequences(dict(enumerate(_legacy_episodes(_legacy_columns(file), wanted), first)))
 
 
 def _legacy_columns(file: Path) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gridrl.errors import BadValue, CheckpointError, GridRLWarning
+from gridrl.errors import BadValue, CheckpointError, GridRLWarning, ShapeError
 from gridrl.memory.archive import TableSerializationVersion, fill_table_from_legacy_file
 from gridrl.memory.columns import Column
 from gridrl.memory.strategies import CoverageBasedSampleStrategy, FifoSampleStrategy, UniformEjectionStrategy
@@ -260,6 +260,10 @@ def test_what_is_no_pickled_memory_is_told_and_changes_nothing(tmp_path: Path, m
     old_memory(tmp_path / "old.pickle")
     with pytest.raises(KeyError, match="no column 'obs'"):
         fill_table_from_legacy_file(table, "old", read_obs=True, read_actions=True)
+    small = make_table(4, columns=(Column("actions", (2,), np.float64),))
+    with pytest.raises(ShapeError, match="Episode 1 has 5 steps, the table holds 4"):
+        fill_table_from_legacy_file(small, "old", read_actions=True)
+    assert small.size() == 0, "the first episode would fit, and is not added either"
     whole = (tmp_path / "old.pickle").read_bytes()
     (tmp_path / "old.pickle").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match="is cut off, or no memory of those days"):
