@@ -73,21 +73,25 @@ class VirtualColumn(Column):
         self.target_name = config["target_name"]
 
 
-def by_name(columns: Sequence[Column], length_key: str) -> dict[str, Column]:
+def by_name(columns: Sequence[Column], length_key: str, taken: Sequence[str] = ()) -> dict[str, Column]:
     """The columns of a table by their names.
 
     Args:
         columns: of the table.
         length_key: the column that says how many steps an episode has.
+        taken: what samples carry beside the columns.
 
     Raises:
-        ColumnError: a name stands twice, a virtual column has no target, `length_key` is not stored by step.
+        ColumnError: a name stands twice or is taken, a virtual column has no target, `length_key` is not stored by
+            step.
     """
     problems = Problems()
     found: dict[str, Column] = {}
     for column in columns:
         if column.name in found:
             problems.add(f"Column {column.name!r} stands twice.")
+        if column.name in taken:
+            problems.add(f"Column {column.name!r}: what the sampler adds to a sample has this name. Choose another.")
         found[column.name] = column
     stored = [name for name, column in found.items() if not isinstance(column, VirtualColumn)]
     for name, column in found.items():

@@ -35,6 +35,8 @@ class PrioritisedSampleStrategy(RowSampleStrategy):
         epsilon: added to each priority, so that none is never drawn.
     """
 
+    adds = ("weight", "index")
+
     def __init__(
         self,
         alpha: float = 0.6,

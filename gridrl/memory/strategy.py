@@ -109,7 +109,13 @@ class Strategy(ABC):  # noqa: B024
 
 
 class SampleStrategy(Strategy):
-    """Draws the places where sequences start. Override `sample`, or `rows`, which is faster."""
+    """Draws the places where sequences start. Override `sample`, or `rows`, which is faster.
+
+    Attributes:
+        adds: the names of what `extras` gives; no column may have one of them.
+    """
+
+    adds: tuple[str, ...] = ()
 
     @abstractmethod
     def sample(self, count: int, transition_count: int) -> Sequence[SamplePoint]:

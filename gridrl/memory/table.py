@@ -80,13 +80,13 @@ class ArrayMemoryTable:
                 is missing. Their contents are of use to this table only, see `store`.
 
         Raises:
-            ColumnError: a name stands twice, a virtual column without a target or with rows of another size, no column
-                `length_key`.
+            ColumnError: a name stands twice or is one that the sampler adds, a virtual column without a target or with
+                rows of another size, no column `length_key`.
             BadValue: `maxlen` is below 1, or a strategy serves another table.
         """
         if maxlen < 1:
             raise BadValue(f"maxlen: at least 1 step is needed, not {maxlen}.")
-        self.columns = by_name(columns, length_key)
+        self.columns = by_name(columns, length_key, sampler.adds)
         self.maxlen, self.length_key = maxlen, length_key
         self.sampler, self.ejector = sampler, ejector
         self.adaptors = list(adaptors or ())

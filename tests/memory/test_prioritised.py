@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from gridrl.errors import BadValue, NotEnoughData
+from gridrl.errors import BadValue, ColumnError, NotEnoughData
+from gridrl.memory.columns import Column
 from gridrl.memory.prioritised import PrioritisedSampleStrategy
 from gridrl.memory.strategies import UniformEjectionStrategy
-from tests.memory.tables import check_sample, episode, make_table
+from tests.memory.tables import COLUMNS, check_sample, episode, make_table
 
 
 def shares(strategy: PrioritisedSampleStrategy) -> dict[tuple[int, int], float]:
@@ -146,6 +147,13 @@ def test_used_alone_it_keeps_its_own_account() -> None:
     strategy.on_sample([(i, t) for i in range(100) for t in range(10) if i != 7], 1, np.zeros(990))
     assert {identity for identity, _ in strategy.sample(50, 1)} == {7}
     strategy.on_sample([(0, 0)], 1, None)
+
+
+def test_a_column_with_the_name_of_what_the_sampler_adds_is_refused() -> None:
+    columns = (*COLUMNS, Column("weight", (), np.float32))
+    with pytest.raises(ColumnError, match=r"^Column 'weight': what the sampler adds .* has this name"):
+        make_table(columns=columns, sampler=PrioritisedSampleStrategy())
+    assert "weight" in make_table(columns=columns).columns
 
 
 @pytest.mark.parametrize("priority", [[-1.0], [np.nan], [np.inf]])
