@@ -69,7 +69,7 @@ class Names:
 
     state: set[str]
     groups: dict[str, set[str]]
-    later: Mapping[str, str] = field(default_factory=dict)
+    later: Mapping[str, Callback] = field(default_factory=dict)
 
     def add_provided(self, callback: Callback) -> None:
         """Notes that what `callback` provides is there from now on."""
@@ -94,18 +94,19 @@ def bind(callback: Callback, hook: str, names: Names) -> Call:
     if group is not None and group not in names.groups:
         # before the first batch there are none yet, and hooks outside the update can do without
         group = None
-    if wants_everything:
-        return _call_with_everything(function, group)
     found: list[Found] = []
-    by_keyword = False
+    by_keyword = wants_everything
     for ask in asks:
         by_keyword = by_keyword or ask.keyword_only
         where = _find(ask, group, names, by_keyword)
         if where is not None:
             found.append(where)
         else:
-            _tell_missing(callback, hook, ask, group, names)
+            others = {key for other in asks if other is not ask for key in (other.key, _alias(other.key)[0])}
+            _tell_missing(callback, hook, ask, group, names, others)
             by_keyword = True  # what follows an optional parameter that is left out cannot go by position
+    if wants_everything:
+        return _call_with_everything(function, found, group, f"{callback.name}.{hook}")
     return _call(function, found, f"{callback.name}.{hook}")
 
 
@@ -121,7 +122,7 @@ def asks_of(callback: Callback, hook: str) -> tuple[list[Ask], bool]:
     asks, wants_everything = [], False
     for name, parameter in parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            wants_everything = True
+            wants_everything = wants_everything or parameter.kind is parameter.VAR_KEYWORD
             continue
         key = getattr(callback, keys[name]) if name in keys else name
         asks.append(Ask(name, key, parameter.default is not parameter.empty, parameter.kind is parameter.KEYWORD_ONLY))
@@ -149,7 +150,7 @@ def _find(ask: Ask, group: str | None, names: Names, by_keyword: bool) -> Found 
     places: list[tuple[str | None, Collection[str]]] = [(None, names.state)]
     if group is not None:
         places.insert(0, (group, names.groups[group]))
-    alias, derive = ALIASES.get(ask.key, (ask.key, None))
+    alias, derive = _alias(ask.key)
     for key, change in ((ask.key, None), (alias, derive)):
         for place, keys in places:
             if key in keys:
@@ -157,11 +158,20 @@ def _find(ask: Ask, group: str | None, names: Names, by_keyword: bool) -> Found 
     return None
 
 
-def _tell_missing(callback: Callback, hook: str, ask: Ask, group: str | None, names: Names) -> None:
-    """Raises for a name that is not there; an optional one may be missing unless it looks misspelt."""
+def _alias(key: str) -> tuple[str, Derive | None]:
+    return ALIASES.get(key, (key, None))
+
+
+def _tell_missing(
+    callback: Callback, hook: str, ask: Ask, group: str | None, names: Names, others: Collection[str]
+) -> None:
+    """Raises for a name that is not there; an optional one may be missing unless it looks misspelt.
+
+    What the hook asks for beside, `others`, it knows how to spell: `action_mask=None` beside `action` is no slip.
+    """
     at_hand = sorted(names.state | (names.groups[group] if group is not None else set()))
     if ask.optional:
-        near = nearest(ask.key, at_hand)
+        near = nearest(ask.key, [name for name in at_hand if name not in others])
         if near is None or names.later.get(ask.key):
             return
         raise BindingError(
@@ -171,10 +181,12 @@ def _tell_missing(callback: Callback, hook: str, ask: Ask, group: str | None, na
     provider = names.later.get(ask.key)
     if provider is None:
         hint = did_you_mean(ask.key, at_hand)
-    elif provider == callback.name:
-        hint = f" {provider} provides it itself, but later."
+    elif provider is callback:
+        hint = f" {provider.name} provides it itself, but later."
+    elif provider.data_group not in (None, group):
+        hint = f" {provider.name} provides it, but in the data group {provider.data_group!r}."
     else:
-        hint = f" {provider} provides it, but runs later: move it before {callback.name}, or lower its priority."
+        hint = f" {provider.name} provides it, but runs later: move it before {callback.name}, or lower its priority."
     raise BindingError(f"{callback.name}.{hook} asks for {ask.key!r}; {where}: {_listed(at_hand)}.{hint}")
 
 
@@ -218,17 +230,13 @@ def _call_from(group: str, function: Callable[..., Any], keys: list[str], asker:
 
 
 def _call_mixed(function: Callable[..., Any], found: list[Found], asker: str) -> Call:
-    def fetch(state: State, value: Found) -> Any:
-        raw = state[value.key] if value.group is None else state[value.group][value.key]
-        return raw if value.derive is None else value.derive(raw)
-
     positional = [value for value in found if not value.by_keyword]
     keyword = [value for value in found if value.by_keyword]
 
     def call(state: State) -> Any:
         try:
-            values = [fetch(state, value) for value in positional]
-            named = {value.parameter: fetch(state, value) for value in keyword}
+            values = [_fetched(state, value) for value in positional]
+            named = {value.parameter: _fetched(state, value) for value in keyword}
         except KeyError as error:
             raise _vanished(asker, error) from None
         return function(*values, **named)
@@ -236,10 +244,21 @@ def _call_mixed(function: Callable[..., Any], found: list[Found], asker: str) ->
     return call
 
 
-def _call_with_everything(function: Callable[..., Any], group: str | None) -> Call:
-    if group is None:
-        return lambda state: function(**state)
-    return lambda state: function(**{**state, **state[group]})
+def _call_with_everything(function: Callable[..., Any], found: list[Found], group: str | None, asker: str) -> Call:
+    def call(state: State) -> Any:
+        try:
+            everything = dict(state) if group is None else {**state, **state[group]}
+            everything |= {value.parameter: _fetched(state, value) for value in found}
+        except KeyError as error:
+            raise _vanished(asker, error, group) from None
+        return function(**everything)
+
+    return call
+
+
+def _fetched(state: State, value: Found) -> Any:
+    raw = state[value.key] if value.group is None else state[value.group][value.key]
+    return raw if value.derive is None else value.derive(raw)
 
 
 def _vanished(asker: str, error: KeyError, group: str | None = None) -> BindingError:

@@ -30,13 +30,13 @@ class Callback:
     announced in `provides`.
 
     Attributes:
-        cycle: `begin_cycle` and `end_cycle` come around every so many updates; None or 0: never.
+        cycle: `begin_cycle` and `end_cycle` come around every so many updates; None, 0 or less: never.
         priority: callbacks with a lower one come first; equal ones keep the order in which the trainer got them.
         data_group: the named batch that the hooks read, None for the trainer's state. Hooks of the update are only
             called for batches that hold the group.
         provides: the names that the hooks return.
         provides_groups: data groups that the hooks make anew for each batch, each with the names in it: they return
-            `{group: {name: tensor, ...}}`.
+            `{group: {name: tensor, ...}}`. Where the callback is passed over, so are those that read them.
         name: what errors, logs and checkpoints call it.
 
     >>> class Watch(Callback):

@@ -81,13 +81,17 @@ class Trainer:
         self._groups: tuple[str, ...] = ()
         self._declared: set[str] = set()
         self._made: dict[str, set[str]] = {}
-        self._plans: dict[tuple[bool, ...], list[tuple[Callback, Call]]] = {}
-        self._cyclic = [callback for callback in self.callbacks if callback.cycle]
+        self._plans: dict[tuple[bool, ...], tuple[set[str], list[tuple[Callback, Call]]]] = {}
+        self._cyclic = [
+            (place, callback, callback.cycle)
+            for place, callback in enumerate(self.callbacks)
+            if callback.cycle is not None and callback.cycle > 0
+        ]
 
     @property
     def cycle_length(self) -> int:
         """After how many updates all cycles end together: the least common multiple of the callbacks', 1 of none."""
-        return math.lcm(*(callback.cycle for callback in self._cyclic if callback.cycle))
+        return math.lcm(*(cycle for _, _, cycle in self._cyclic))
 
     def train(self, shutdown_signal: Callable[[], bool] | None = None) -> None:
         """Runs until the source has no more batches, a callback raises `TrainingShutdownException`, or an error comes.
@@ -126,6 +130,8 @@ class Trainer:
             BindingError: see `train`.
         """
         state = self.state
+        for group in self._made:
+            state.pop(group, None)  # that of the batch before
         state.update(batch)
         if self._bound is None:
             self._bind(batch)
@@ -135,14 +141,15 @@ class Trainer:
         plan = self._plans.get(present)
         if plan is None:
             plan = self._plans[present] = self._plan(present)
+        missing, calls = plan
         if self._cyclic:
-            self._run_cycle("begin_cycle", state["bp_step"] - 1, batch)
-        for callback, call in plan:
+            self._run_cycle("begin_cycle", state["bp_step"] - 1, missing)
+        for callback, call in calls:
             provided = call(state)
             if provided is not None:
                 self._merge(callback, provided)
         if self._cyclic:
-            self._run_cycle("end_cycle", state["bp_step"], batch)
+            self._run_cycle("end_cycle", state["bp_step"], missing)
 
     def _bind(self, batch: Mapping[str, Any]) -> None:
         """Binds every hook of the update; `batch` is the first one."""
@@ -184,11 +191,11 @@ class Trainer:
             f"{did_you_mean(group, names.groups)}"
         )
 
-    def _providers(self) -> dict[str, str]:
-        return {name: callback.name for callback in reversed(self.callbacks) for name in callback.provides}
+    def _providers(self) -> dict[str, Callback]:
+        return {name: callback for callback in reversed(self.callbacks) for name in callback.provides}
 
-    def _plan(self, present: tuple[bool, ...]) -> list[tuple[Callback, Call]]:
-        """The calls of one update for batches that hold the groups marked in `present`."""
+    def _plan(self, present: tuple[bool, ...]) -> tuple[set[str], list[tuple[Callback, Call]]]:
+        """For batches that hold the groups marked in `present`: those that are missing, and the calls of one update."""
         missing = {group for group, is_there in zip(self._groups, present, strict=True) if not is_there}
         for callback in self.callbacks:
             if callback.data_group in missing - self._declared:
@@ -196,21 +203,29 @@ class Trainer:
                     f"{callback.name} reads the data group {callback.data_group!r}, which earlier batches had and this "
                     "one lacks. A source whose batches hold different groups declares them in `data_groups`."
                 )
+        missing |= self._made.keys() - set(self._groups) - self._made_without(missing)
         bound = self._bound or {}
-        return [
+        return missing, [
             (callback, bound[hook, place])
             for hook in ("begin_batch", "backward", "end_batch")
             for place, callback in enumerate(self.callbacks)
             if (hook, place) in bound and callback.data_group not in missing
         ]
 
-    def _run_cycle(self, hook: str, steps: int, batch: Mapping[str, Any]) -> None:
+    def _made_without(self, missing: set[str]) -> set[str]:
+        """The groups that are made though others are missing: who is passed over makes none."""
+        made: set[str] = set()
+        for callback in self.callbacks:
+            group = callback.data_group
+            if group not in missing and (group not in self._made or group in made):
+                made |= callback.provides_groups.keys()
+        return made
+
+    def _run_cycle(self, hook: str, steps: int, missing: set[str]) -> None:
         bound = self._bound or {}
-        for place, callback in enumerate(self.callbacks):
+        for place, callback, cycle in self._cyclic:
             call = bound.get((hook, place))
-            if call is None or not callback.cycle or steps % callback.cycle:
-                continue
-            if callback.data_group is None or callback.data_group in batch or callback.data_group in self._made:
+            if call is not None and steps % cycle == 0 and callback.data_group not in missing:
                 self._merge(callback, call(self.state))
 
     def _run_outside_update(self, hook: str) -> None:
@@ -239,9 +254,9 @@ class Trainer:
                 self.state[key] = value
 
     def _end_training(self, ended_by: BaseException | None) -> None:
-        """Runs every `end_training`, also after one of them failed; the first failure is raised in the end."""
+        """Runs every `end_training`, also after one of them failed; what failed is raised in the end."""
         failures = []
-        groups = {group: set(self.state[group]) for group in self._groups if group in self.state}
+        groups = {group: set(self.state[group]) for group in (*self._groups, *self._made) if group in self.state}
         names = Names({*self.state, "exception"}, groups)
         for callback in self.callbacks:
             if not is_overridden(callback, "end_training"):
@@ -253,10 +268,12 @@ class Trainer:
                 failures.append(error)
         if not failures:
             return
-        if ended_by is None or isinstance(ended_by, TrainingShutdownException):
-            raise failures[0]
+        told: BaseException
+        told = failures.pop(0) if ended_by is None or isinstance(ended_by, TrainingShutdownException) else ended_by
         for failure in failures:
-            ended_by.add_note(f"afterwards, in end_training: {type(failure).__name__}: {failure}")
+            told.add_note(f"afterwards, in end_training: {type(failure).__name__}: {failure}")
+        if told is not ended_by:
+            raise told
 
 
 def _names_in_groups(dataloader: object, batch: Mapping[str, Any]) -> dict[str, set[str]]:

@@ -84,6 +84,23 @@ def test_who_provides_a_missing_name_later_is_told() -> None:
     assert eager.seen == 2.0
 
 
+def test_what_is_provided_in_another_group_is_told_with_the_group() -> None:
+    class Target(InGroup):
+        provides = ("q_target",)
+
+        def begin_batch(self, reward: float) -> dict[str, float]:
+            return {"q_target": reward}
+
+    class Elsewhere(Callback):
+        data_group = "other"
+
+        def backward(self, q_target: float) -> None:
+            raise AssertionError
+
+    with pytest.raises(BindingError, match=r"^Elsewhere.*\. Target provides it, but in the data group 'default'\.$"):
+        train(Target(), Elsewhere(), batch={**BATCH, "other": {"y": 1}})
+
+
 def test_what_a_callback_provides_goes_into_its_group_and_the_rest_into_the_state() -> None:
     class Give(InGroup):
         provides = ("q_target",)
@@ -112,6 +129,23 @@ def test_an_optional_parameter_may_stay_unfilled_unless_it_looks_misspelt() -> N
         train(Typo())
 
 
+def test_an_optional_parameter_is_no_slip_of_a_name_that_the_hook_asks_for_too() -> None:
+    class Maybe(InGroup):
+        def backward(self, actions: int, action_mask: int = 7) -> None:
+            self.seen = (actions, action_mask)
+
+    class Alone(InGroup):
+        def backward(self, action_mask: int = 7) -> None:
+            raise AssertionError
+
+    maybe = Maybe()
+    batch = {"default": {"action": 1}, "batch_size": 1}
+    train(maybe, batch=batch)
+    assert maybe.seen == (1, 7)
+    with pytest.raises(BindingError, match=r"optional parameter 'action_mask' that nothing fills. Did you mean 'act"):
+        train(Alone(), batch=batch)
+
+
 def test_a_keyword_only_parameter_is_filled_by_keyword() -> None:
     class Ask(InGroup):
         def backward(self, obs: int, *, reward: float) -> None:
@@ -131,6 +165,39 @@ def test_a_hook_with_open_keywords_gets_everything_the_group_over_the_state() ->
     train(ask)
     assert ask.seen["obs"] == 1
     assert ask.seen["bp_step"] == 1
+
+
+def test_named_parameters_beside_open_keywords_are_bound_like_any_other() -> None:
+    class Ask(InGroup):
+        key = "reward"
+
+        @Callback.keys_from_member(value="key")
+        def backward(self, observation: int, value: float, weight: float = 0.5, **everything: Any) -> None:
+            self.seen = (observation, value, weight, everything)
+
+    class Typo(InGroup):
+        def backward(self, rewrd: float, **everything: Any) -> None:
+            raise AssertionError
+
+    ask = Ask()
+    train(ask)
+    assert ask.seen[:3] == (1, 2.0, 0.5)
+    assert ask.seen[3].keys() == {"obs", "reward", "bp_step", "bp_samples", "batch_size", "default"}
+    with pytest.raises(BindingError, match=r"^Typo.backward asks for 'rewrd'; .* Did you mean 'reward'\?$"):
+        train(Typo())
+    later = [{"default": {"obs": 1, "reward": 2.0}, "batch_size": 1}, {"default": {"obs": 1}, "batch_size": 1}]
+    with pytest.raises(BindingError, match=r"Ask.backward asks for 'reward', which earlier batches had and"):
+        Trainer([Ask()], later).train()
+
+
+def test_open_positions_get_nothing() -> None:
+    class Ask(InGroup):
+        def backward(self, obs: int, *more: Any) -> None:
+            self.seen = (obs, more)
+
+    ask = Ask()
+    train(ask)
+    assert ask.seen == (1, ())
 
 
 def test_keys_can_stand_in_members_with_and_without_a_group() -> None:

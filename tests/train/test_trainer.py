@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -195,6 +195,12 @@ def test_one_failing_end_does_not_keep_the_others_from_ending() -> None:
     assert raised.value.__notes__ == ["in Ending.end_training"]
 
 
+def test_of_several_failing_ends_each_is_told() -> None:
+    with pytest.raises(RuntimeError, match="first") as raised:
+        Trainer([Ending(at_end=RuntimeError("first")), Ending(at_end=OSError("second"))], batches(1)).train()
+    assert raised.value.__notes__ == ["in Ending.end_training", "afterwards, in end_training: OSError: second"]
+
+
 def test_what_fails_at_the_end_does_not_hide_what_ended_the_training() -> None:
     with pytest.raises(ValueError, match="first") as raised:
         Trainer([Ending(ValueError("first"), RuntimeError("then"))], batches(1)).train()
@@ -214,109 +220,6 @@ def test_only_callbacks_are_taken() -> None:
         Trainer([3], [])  # type: ignore[list-item]
 
 
-def test_hooks_of_a_group_that_a_batch_lacks_are_passed_over_where_the_source_declares_its_groups() -> None:
-    class Source:
-        data_groups: Mapping[str, tuple[str, ...]] = {"policy": ("obs",), "value": ("ret",)}
-
-        def __iter__(self) -> Iterator[dict[str, Any]]:
-            yield {"policy": {"obs": 1}, "batch_size": 1}
-            yield {"value": {"ret": 2}, "batch_size": 1}
-            yield {"policy": {"obs": 3}, "value": {"ret": 4}, "batch_size": 1}
-
-    seen: list[tuple[str, int]] = []
-
-    class Policy(Callback):
-        data_group = "policy"
-
-        def backward(self, obs: int) -> None:
-            seen.append(("policy", obs))
-
-    class Value(Callback):
-        data_group = "value"
-
-        def backward(self, ret: int) -> None:
-            seen.append(("value", ret))
-
-    Trainer([Policy(), Value()], Source()).train()
-    assert seen == [("policy", 1), ("value", 2), ("policy", 3), ("value", 4)]
-
-
-def test_a_group_that_vanishes_without_being_declared_is_told_and_nothing_is_learned_twice() -> None:
-    seen = []
-
-    class Learn(Callback):
-        data_group = "default"
-
-        def backward(self, obs: int) -> None:
-            seen.append(obs)
-
-    with pytest.raises(BindingError, match="Learn reads the data group 'default', which earlier batches had and this"):
-        Trainer([Learn()], [{"default": {"obs": 1}, "batch_size": 1}, {"batch_size": 1}]).train()
-    assert seen == [1]
-
-
-def test_all_declared_groups_are_checked_before_the_first_update() -> None:
-    class Source:
-        data_groups: Mapping[str, tuple[str, ...]] = {"policy": ("obs",), "value": ("ret",)}
-
-        def __iter__(self) -> Iterator[dict[str, Any]]:
-            yield {"policy": {"obs": 1}, "batch_size": 1}
-
-    class Value(Callback):
-        data_group = "value"
-
-        def backward(self, retrun: int) -> None:
-            raise AssertionError
-
-    with pytest.raises(BindingError, match=r"Value.backward asks for 'retrun'"):
-        Trainer([Value()], Source()).train()
-
-
-class Imagine(Callback):
-    """Makes a data group of its own from each batch."""
-
-    data_group = "default"
-    provides_groups: Mapping[str, tuple[str, ...]] = {"imagined": ("obs",)}
-
-    def begin_batch(self, obs: int) -> dict[str, Any]:
-        return {"imagined": {"obs": -obs}}
-
-
-class Dream(Callback):
-    data_group = "imagined"
-    provides = ("double",)
-
-    def __init__(self, seen: list[tuple[str, Any]]) -> None:
-        super().__init__(cycle=2)
-        self.seen = seen
-
-    def begin_batch(self, obs: int) -> dict[str, int]:
-        return {"double": 2 * obs}
-
-    def backward(self, obs: int, double: int) -> dict[str, Any]:
-        self.seen.append(("backward", (obs, double)))
-        return {"imagined": {"later": obs}}
-
-    def end_cycle(self, obs: int) -> None:
-        self.seen.append(("end_cycle", obs))
-
-
-def test_a_callback_can_make_a_data_group_for_those_behind_it() -> None:
-    seen: list[tuple[str, Any]] = []
-    dataloader = [{"default": {"obs": number}, "batch_size": 1} for number in (1, 2)]
-    trainer = Trainer([Imagine(), Dream(seen)], dataloader)
-    trainer.train()
-    assert seen == [("backward", (-1, -2)), ("backward", (-2, -4)), ("end_cycle", -2)]
-    assert trainer.state["imagined"] == {"obs": -2, "double": -4, "later": -2}
-
-
-def test_a_data_group_that_is_asked_for_before_it_is_made_is_told() -> None:
-    with pytest.raises(
-        BindingError, match=r"Dream.begin_batch reads the data group 'imagined', which nobody has made wh"
-    ):
-        Trainer([Dream([]), Imagine()], [{"default": {"obs": 1}, "batch_size": 1}]).train()
-
-
 def test_a_batch_callback_gets_what_get_batch_names() -> None:
     class Take(BatchCallback):
         data_group = "default"
@@ -327,6 +230,13 @@ def test_a_batch_callback_gets_what_get_batch_names() -> None:
     trainer = Trainer([Take()], [{"default": {"obs": 1, "action": 2}, "batch_size": 1}])
     trainer.train()
     assert trainer.state["default"]["sum"] == 3
+
+
+@pytest.mark.parametrize("cycle", [None, 0, -2])
+def test_a_cycle_of_nothing_never_comes_round(cycle: int | None) -> None:
+    pages: list[str] = []
+    Trainer([Diary(pages, cycle=cycle)], batches(4)).train()
+    assert not [page for page in pages if "cycle" in page]
 
 
 def test_the_cycles_of_all_callbacks_meet_after_the_cycle_length() -> None:
