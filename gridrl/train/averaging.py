@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,11 @@ def average_gradients(gradients: Sequence[Tensor], rows: int) -> None:
         begin += gradient.numel()
 
 
-def rows_of(args: Sequence[Any]) -> int:
-    """The number of rows of a batch: of the first tensor that a loss was given."""
-    return next((len(value) for value in args if isinstance(value, Tensor) and value.ndim), 1)
+def rows_of(values: Iterable[Any]) -> int:
+    """The number of rows of a batch: of the first tensor that a loss was given, alone or in a dict of observations."""
+    for value in values:
+        tensors = value.values() if isinstance(value, Mapping) else (value,)
+        for tensor in tensors:
+            if isinstance(tensor, Tensor) and tensor.ndim:
+                return len(tensor)
+    return 1

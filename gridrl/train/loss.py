@@ -16,7 +16,7 @@ from gridrl.ops.updates import clip_norm, clip_norm_there
 from gridrl.schedules import Schedule
 from gridrl.train.averaging import average_gradient, average_gradients, rows_of
 from gridrl.train.callback import Callback
-from gridrl.train.fitting import check_network, check_optimizer, optimized_parameters
+from gridrl.train.fitting import check_state, optimized_parameters, take_learning_rate
 from gridrl.utils.mpi import num_procs
 
 __all__ = ["JointLoss", "LossCallback", "average_gradient"]
@@ -119,7 +119,7 @@ class LossCallback(LoggingMixin, Callback):
         torch.autograd.backward(loss, self._one)  # which would make it anew each time
         self.loss_value = loss.detach()
         if self._num_procs > 1:
-            self._average_over_ranks(rows_of(args))
+            self._average_over_ranks(rows_of((*args, *kwargs.values())))
         self.apply_gradient()
 
     def apply_gradient(self) -> None:
@@ -244,20 +244,21 @@ class LossCallback(LoggingMixin, Callback):
     ) -> None:
         """Takes up what `state_dict` gave; schedule, number of updates and log count as hyperparameters.
 
+        With one of optimiser and schedule alone the learning rate is the schedule's.
+
         Raises:
-            CheckpointError: it is of another network; then nothing has changed.
+            CheckpointError: it is of another network or optimiser, or lacks a part; then nothing has changed.
         """
         network = self.network if load_network else None
-        if network is not None:
-            check_network(self.name, network, state_dict["network"])
-        if load_optimizer:
-            check_optimizer(self.name, self.optimizer, state_dict["optimizer"])
-            self.optimizer.load_state_dict(state_dict["optimizer"])
-        if network is not None:
-            network.load_state_dict(state_dict["network"])
-        if load_hparams and self.lr_schedule is not None:
-            self.lr_schedule.load_state_dict(state_dict["lr_schedule"])
-            self._take_learning_rate()
+        optimizer = self.optimizer if load_optimizer else None
+        schedule = self.lr_schedule if load_hparams else None
+        parts = {"optimizer": optimizer, "network": network, "lr_schedule": schedule}
+        check_state(self.name, state_dict, parts)
+        for part, target in parts.items():
+            if target is not None:
+                target.load_state_dict(state_dict[part])
+        if load_optimizer != load_hparams:
+            take_learning_rate(self.optimizer, self.lr_schedule)
         if load_hparams:
             self.updates = state_dict.get("updates", 0)
         self.loss_value, self.grad_norm = None, float("nan")
@@ -301,7 +302,7 @@ class JointLoss(LoggingMixin, Callback):
         flat.grad.zero_()
         torch.autograd.backward(losses)
         if self._num_procs > 1:
-            average_gradient(flat.grad, rows_of(args))
+            average_gradient(flat.grad, rows_of((*args, *kwargs.values())))
         for part, loss in zip(self.parts, losses, strict=True):
             part.loss_value = loss.detach()
             part.apply_gradient()
