@@ -15,7 +15,8 @@ import numpy as np
 
 from gridrl.errors import BadValue
 from gridrl.log.metrics import LoggingMixin
-from gridrl.log.sinks import Destination, Sink, open_sinks
+from gridrl.log.progress import read_progress
+from gridrl.log.sinks import Destination, ProgressSink, Sink, open_sinks
 from gridrl.log.video import as_gif, as_images
 from gridrl.train.callback import Callback
 from gridrl.utils.mpi import proc_id
@@ -238,6 +239,8 @@ class WBLogger(LogWriter):
 class SinkLogger(LogWriter):
     """Writes numbers as rows to the sinks of `gridrl.log.sinks`: progress.txt, the terminal, TensorBoard, W&B.
 
+    A training that goes on from a checkpoint goes on behind the rows that were written before it.
+
     >>> import tempfile
     >>> from gridrl.train.trainer import Trainer
     >>> class Count(LoggingMixin, Callback):
@@ -271,6 +274,14 @@ class SinkLogger(LogWriter):
         super().__init__(loggables, log_interval)
         destination = Destination(Path(output_dir))
         self._sinks = open_sinks([log] if isinstance(log, str) else log, destination) if proc_id() == 0 else []
+
+    def begin_training(self, bp_step: int, bp_samples: int) -> None:
+        """Notes when and where the training starts; rows of progress.txt from before that stay."""
+        super().begin_training(bp_step, bp_samples)
+        for sink in self._sinks if bp_step else ():
+            if isinstance(sink, ProgressSink) and sink.file.path.exists():
+                steps = read_progress(sink.file.path, ["bp_step"]).get("bp_step", [])
+                sink.file.keep_rows(sum(step <= bp_step for step in steps))
 
     def end_cycle(self, bp_step: int, bp_samples: int) -> None:
         """Writes a row; `bp_step` is its first column."""

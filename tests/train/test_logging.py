@@ -146,6 +146,28 @@ def test_rows_go_to_any_sink(tmp_path: Path) -> None:
     assert keep.rows == [(2, 1.0), (4, 2.0), (0, "closed")]
 
 
+def test_rows_go_on_behind_those_before_the_checkpoint(tmp_path: Path) -> None:
+    class Restore(Callback):
+        def __init__(self, bp_step: int) -> None:
+            super().__init__()
+            self.bp_step = bp_step
+
+        def restore_state(self) -> dict[str, int]:
+            return {"bp_step": self.bp_step, "bp_samples": 8 * self.bp_step}
+
+    def attempt(restored: int, updates: int) -> list[float]:
+        everything = Everything()
+        callbacks = [Restore(restored), everything, SinkLogger([everything], 2, tmp_path)]
+        Trainer(callbacks, BATCHES[:1] * updates).train()
+        return [float(step) for step in read_progress(tmp_path / "progress.txt")["bp_step"]]
+
+    assert attempt(0, 6) == [2, 4, 6]
+    assert attempt(5, 3) == [2, 4, 6, 8], "killed after update 6, and its checkpoint was of update 5"
+    assert attempt(2, 2) == [2, 4]
+    assert attempt(4, 1) == [2, 4], "no new row yet"
+    assert attempt(0, 2) == [2]
+
+
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     monkeypatch.setenv("WANDB_MODE", "offline")
