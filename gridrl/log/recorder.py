@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ class LoggingMixin:
         Args:
             key: such as "episode/reward"; `windowed[LENGTH]:episode/reward` sets the length of its window. The first
                 length stays: the window's name is what stands behind the prefix.
-            value: a number or numbers in any form, also tensors on a GPU.
+            value: a number or numbers in any form, also tensors on a GPU, and what can only be gone through.
 
         Raises:
             BadValue: the length is no whole number of 1 or more.
@@ -106,7 +106,7 @@ class LoggingMixin:
         if isinstance(value, _NUMBER) or (is_tensor(value) and value.numel() == 1):
             self._extend(name, (_one_number(key, value),))
         else:
-            self._extend(name, as_floats(value).tolist())
+            self._extend(name, as_floats(_listed(value)).tolist())
 
     def log_image(self, key: str, value: Any) -> None:
         """Notes an image, in place of the one before it.
@@ -146,7 +146,7 @@ class LoggingMixin:
         if _is_away(value):
             self._histograms[key] = value.detach().clone()
         elif is_tensor(value) or isinstance(value, Iterable):
-            self._histograms[key] = np.array(as_floats(value))
+            self._histograms[key] = np.array(as_floats(_listed(value)))
         else:
             newest = self._histograms.get(key)
             if not isinstance(newest, deque):
@@ -213,7 +213,7 @@ class LoggingMixin:
         logs = {
             "scalar": dict(self.scalar_logs),
             "windowed": {
-                name: [window.maxlen, list(window), self._cumulative[name]] for name, window in windows.items()
+                name: [window.maxlen, list(window), self._cumulative[name]] for name, window in list(windows.items())
             },
             "image": {key: _as_array(image) for key, image in self.image_logs.items()},
             "histogram": {
@@ -269,7 +269,7 @@ class LoggingMixin:
                 if not prefixed[1].isdecimal() or int(prefixed[1]) < 1:
                     raise BadValue(f"{key!r}: windowed[LENGTH]:KEY takes a whole number of 1 or more.")
                 length = int(prefixed[1])
-            self._windows[name], self._cumulative[name] = deque(maxlen=length), 0.0
+            self._cumulative[name], self._windows[name] = 0.0, deque(maxlen=length)
         self._names[key] = name
         return name
 
@@ -291,6 +291,12 @@ class LoggingMixin:
 def _is_away(value: Any) -> bool:
     """Whether reading the value would wait for another device."""
     return is_tensor(value) and not value.is_cpu
+
+
+def _listed(value: Any) -> Any:
+    """What numpy does not look into, generators, sets and views of dicts, as a list."""
+    known = isinstance(value, str | bytes | Sequence | Mapping) or hasattr(value, "shape")
+    return list(value) if isinstance(value, Iterable) and not known else value
 
 
 def _one_number(key: str, value: Any) -> Any:

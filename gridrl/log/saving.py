@@ -101,11 +101,11 @@ def pack_arrays(value: Any) -> Any:
 
 
 def unpack_arrays(value: Any) -> Any:
-    """What `pack_arrays` was given, after it was saved and loaded."""
+    """What `pack_arrays` was given, after it was saved and loaded, to whatever device."""
     if isinstance(value, dict):
         if value.keys() == {_ARRAY}:
             found = value[_ARRAY]
-            return found if isinstance(found, np.ndarray) else found.numpy()
+            return found if isinstance(found, np.ndarray) else found.cpu().numpy()
         return {key: unpack_arrays(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         items = [unpack_arrays(item) for item in value]

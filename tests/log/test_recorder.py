@@ -100,6 +100,19 @@ def test_a_window_takes_numbers_in_every_form() -> None:
     assert list(watch.windowed_scalar["reward"]) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
 
 
+def test_what_can_only_be_gone_through_is_numbers_too() -> None:
+    watch = Watch()
+    of_agents = {"left": 1.0, "right": torch.tensor(2.0)}
+    for value in (of_agents.values(), {3.0}, (number for number in (4.0, 5.0)), deque([6.0])):
+        watch.log_windowed_scalar("reward", value)
+    assert list(watch.windowed_scalar["reward"]) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    watch.log_histogram("rewards", of_agents.values())
+    assert watch.hist_logs["rewards"].tolist() == [1.0, 2.0]
+    for value in (of_agents, "12", of_agents.keys()):
+        with pytest.raises(ColumnError, match="is no number"):
+            watch.log_windowed_scalar("reward", value)
+
+
 def test_a_key_sets_the_length_of_its_window_once_and_for_all() -> None:
     watch = Watch()
     for number in range(9):

@@ -18,7 +18,7 @@ import torch
 
 from gridrl.errors import CheckpointError, DiskFull
 from gridrl.log.logger import EpochLogger
-from gridrl.log.saving import portable
+from gridrl.log.saving import pack_arrays, portable, unpack_arrays
 
 
 def load(path: Path) -> Any:
@@ -205,6 +205,22 @@ def test_a_portable_state_shares_nothing_with_the_living_one() -> None:
     array += 1
     tensor += 1
     assert state["array"].tolist() == state["tensor"].tolist() == [0.0, 0.0]
+
+
+def test_an_array_that_was_loaded_to_another_device_comes_back_as_an_array() -> None:
+    class Away(torch.Tensor):
+        def numpy(self, *, force: bool = False) -> Any:
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+        def cpu(self, *args: Any) -> torch.Tensor:  # type: ignore[override]
+            return self.as_subclass(torch.Tensor)
+
+    state = portable(pack_arrays({"rows": [np.arange(3)]}))
+    (packed,) = state["rows"]
+    ((mark, saved),) = packed.items()
+    found = unpack_arrays({"rows": [{mark: saved.as_subclass(Away)}]})
+    assert isinstance(found["rows"][0], np.ndarray)
+    assert found["rows"][0].tolist() == [0, 1, 2]
 
 
 def test_only_what_has_a_state_can_be_set_up(logger: EpochLogger) -> None:
