@@ -19,6 +19,8 @@ _LOOKS_EVERY_S = 0.05
 
 # threads of gridrl's own that collect nothing
 _SERVANTS = ("gridrl-heartbeat", "gridrl-lifeline", "gridrl-door", "gridrl-live", "gridrl-copy")
+# packages whose threads write logs and bars
+_WRITERS = ("tensorboard", "tqdm", "wandb")
 
 
 def wait_until_ready(
@@ -78,6 +80,11 @@ def _shortage(loader: Any) -> str:
 
 def _others_run() -> bool:
     """Whether a thread is alive, beside this one, that may be collecting."""
-    return any(
-        thread is not threading.current_thread() and thread.name not in _SERVANTS for thread in threading.enumerate()
-    )
+    others = (thread for thread in threading.enumerate() if thread is not threading.current_thread())
+    return any(thread.name not in _SERVANTS and not _is_writer(thread) for thread in others)
+
+
+def _is_writer(thread: threading.Thread) -> bool:
+    runs = getattr(thread, "_target", None)  # of a plain Thread; what it says of itself is its name
+    packages = {str(getattr(what, "__module__", "")).partition(".")[0] for what in (type(thread), runs)}
+    return not packages.isdisjoint(_WRITERS)

@@ -196,6 +196,25 @@ def test_a_memory_that_nobody_can_fill_is_told_at_once_with_what_is_missing() ->
         Trainer([MemoryWarmup(joint)], joint).train()
 
 
+def test_a_thread_that_writes_logs_fills_no_memory(tmp_path: Path) -> None:
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    def relay() -> None:
+        over.wait(30)
+
+    relay.__module__ = "wandb.sdk.lib.redirect"
+    over, writer = threading.Event(), EventFileWriter(str(tmp_path))
+    thread = threading.Thread(target=relay)
+    thread.start()
+    try:
+        with pytest.raises(NotEnoughData, match="Training would wait for ever: no other thread runs that could add"):
+            wait_until_ready(loader_of(table()), patience_s=1.0)
+    finally:
+        over.set()
+        thread.join()
+        writer.close()
+
+
 def test_what_a_callback_collects_before_training_starts_counts() -> None:
     memory = table()
 
