@@ -37,7 +37,7 @@ class Fade(Callback):
     def state_dict(self):
         return {"done": self.done}
 
-    def load_state_dict(self, state_dict, **parts):
+    def load_state_dict(self, state_dict, *parts):
         self.done = state_dict["done"]
 
 
