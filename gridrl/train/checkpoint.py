@@ -5,6 +5,7 @@ The form that a run of gridrl's algorithms uses, and anybody's own loop, is that
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gridrl.errors import BadValue, CheckpointError, InvalidCheckpointLocation, did_you_mean
+from gridrl.errors import BadValue, CheckpointError, InvalidCheckpointLocation, VersionMismatch, did_you_mean
 from gridrl.log.checkpoints import FORMAT, Checkpoints, generators_state, set_generators_state
 from gridrl.log.saving import portable
 from gridrl.train.callback import Callback
@@ -30,6 +31,9 @@ __all__ = [
     "generators_state",
     "set_generators_state",
 ]
+
+
+log = logging.getLogger(__name__)
 
 
 class Checkpointer(Callback):
@@ -100,7 +104,7 @@ class Checkpointer(Callback):
         there = broadcast(self._files.indices())
         self._index = max([self._index, *(index + 1 for index in there)])
         if any(_is_journal(memory) for memory in self._memory.values()):
-            self._positions = {index: self._files.read(index)["ranks"][proc_id()]["memory"] for index in there}
+            self._positions = {index: self._positions_of(index) for index in there}
 
     def end_cycle(self, bp_step: int, bp_samples: int) -> dict[str, Any]:
         """Writes a checkpoint; every rank calls it.
@@ -124,6 +128,19 @@ class Checkpointer(Callback):
         self._index = index + 1
         self._note(index, memory)
         return where
+
+    def _positions_of(self, index: int) -> dict[str, Any]:
+        """What journals have to keep for a checkpoint that is there: nothing for one that nobody can load."""
+        try:
+            ranks = self._files.read(index)["ranks"]
+        except VersionMismatch:
+            raise
+        except CheckpointError as error:
+            log.warning("Nothing of the memory is kept for a checkpoint: %s", error)
+            return {}
+        there = ranks[proc_id()]["memory"] if proc_id() < len(ranks) else {}
+        journals = [name for name, memory in self._memory.items() if _is_journal(memory)]
+        return {name: there[name] for name in journals if "chunks" in there.get(name, ())}
 
     def _saved(self, name: str, memory: Any) -> dict[str, Any]:
         if not _is_journal(memory):

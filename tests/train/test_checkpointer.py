@@ -110,6 +110,20 @@ def test_a_journal_lets_go_of_what_no_checkpoint_needs(tmp_path: Path) -> None:
     assert len(list((tmp_path / "replay").iterdir())) < 10
 
 
+def test_a_journal_goes_on_beside_checkpoints_that_need_nothing_of_it(tmp_path: Path) -> None:
+    whole = Program(tmp_path)
+    whole.train(4, whole.checkpointer(2))  # checkpoints 0 and 1 hold the whole table
+    first = Program(tmp_path, journal=True)
+    first.train(6, first.checkpointer(2))
+    (tmp_path / "checkpoints" / "checkpoint_4.tar").write_bytes(b"half of one, left by a broken disk")
+    program = Program(tmp_path, journal=True)
+    with pytest.raises(CheckpointError, match=r"checkpoint_4.tar cannot be read: .*\. Load an earlier one\.$"):
+        program.train(8, program.loader(), program.checkpointer(2))
+    program.train(8, program.loader(3), program.checkpointer(2))
+    assert files(tmp_path) == [f"checkpoint_{index}.tar" for index in range(7)]
+    assert program.result() == uninterrupted(tmp_path / "whole", 8)
+
+
 def test_a_checkpoint_loads_without_trust_and_has_the_documented_form(tmp_path: Path) -> None:
     program = Program(tmp_path)
     program.train(2, program.checkpointer(2, storage_subdirectory="kept", checkpoint_index=7))
