@@ -57,7 +57,7 @@ class BackPropStepsTerminator(Callback):
 class FinalLossTestCheck(Callback):
     """Ends the training after a number of updates, with an error where a loss is too high then. For tests."""
 
-    priority = 1000
+    priority = 900  # before a BackPropStepsTerminator of the same update, which would end the training unseen
 
     def __init__(self, callbacks: Sequence[LossCallback], cutoffs: Sequence[float], test_length: int) -> None:
         """Takes what is looked at when.
@@ -97,7 +97,7 @@ class FinalLossTestCheck(Callback):
 class FinalRewardTestCheck(Callback):
     """Ends the training after a number of updates, with an error where a logged reward is too low then. For tests."""
 
-    priority = 1000
+    priority = 900  # before a BackPropStepsTerminator of the same update, which would end the training unseen
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gridrl.errors import NotFinite, ShapeError
+from gridrl.errors import BadValue, NotFinite, ShapeError
 from gridrl.log.metrics import LoggingMixin
 from gridrl.nn.flat import FlatParameters, Segment
 from gridrl.ops.updates import clip_norm, clip_norm_there
@@ -72,7 +72,12 @@ class LossCallback(LoggingMixin, Callback):
             data_group: the named batch that `loss` reads.
             log_per_param_weights: whether loggers get a histogram of each parameter of `network`, and its length.
             log_per_param_grads: whether they get the same of its gradient; these are copied at each update.
+
+        Raises:
+            BadValue: `max_grad_norm` is not above 0.
         """
+        if max_grad_norm is not None and not max_grad_norm > 0.0:
+            raise BadValue(f"max_grad_norm={max_grad_norm} of loss {name!r}: a number above 0 is needed, or None.")
         super().__init__()
         self.name = name
         self.network = network

@@ -103,6 +103,12 @@ def test_every_loss_that_is_too_high_or_was_never_seen_is_named() -> None:
         FinalLossTestCheck(losses, [1.0], 4)
 
 
+def test_a_check_comes_before_what_ends_the_training_at_the_same_update() -> None:
+    loss = Constant("one", 2.0)
+    with pytest.raises(TrainingCheckFailed, match="Loss for one too high"):
+        ended_at(BackPropStepsTerminator(4), loss, FinalLossTestCheck([loss], [1.0], 4))
+
+
 class Rewards(LoggingMixin, Callback):
     def end_batch(self, bp_step: int) -> None:
         self.log_scalar("training/scaled_reward", bp_step)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gridrl.errors import CheckpointError
+from gridrl.errors import BadValue, CheckpointError
 from gridrl.nn.flat import FlatParameters
 from gridrl.nn.optimizers import FlatAdam
 from gridrl.schedules import LinearSchedule
@@ -118,6 +118,14 @@ def test_a_part_that_was_not_saved_is_told_and_nothing_is_changed() -> None:
     assert (fresh.net.weight.item(), fresh.optimizer.state_dict()["state"]) == (3.0, {})
     fresh.load_state_dict(state, load_hparams=False)
     assert fresh.net.weight.item() == pytest.approx(1.0 - 0.1 * 2.0)
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_a_longest_gradient_of_nothing_is_refused(limit: float) -> None:
+    net = nn.Linear(1, 1)
+    expected = rf"^max_grad_norm={limit} of loss 'fit': a number above 0 is needed, or None\.$"
+    with pytest.raises(BadValue, match=expected):
+        LossCallback(name="fit", network=net, optimizer=sgd(net), max_grad_norm=limit)
 
 
 def test_the_rows_of_a_batch_are_those_of_its_first_tensor() -> None:
