@@ -103,6 +103,7 @@ def _is_of_another_kind(optimizer: Any, saved: Mapping[str, Any]) -> bool:
 
 def take_learning_rate(optimizer: Any, schedule: Any) -> None:
     """Gives an optimiser the learning rates of its schedule, one of ours or of torch's; of others it keeps its own."""
+    rates: list[Any]
     if isinstance(schedule, Schedule):
         rates = [schedule.value] * len(optimizer.param_groups)
     elif isinstance(schedule, torch.optim.lr_scheduler.LRScheduler):

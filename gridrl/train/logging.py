@@ -272,16 +272,20 @@ class SinkLogger(LogWriter):
             BadValue: see `LogWriter`, and `gridrl.log.sinks.check_sinks`.
         """
         super().__init__(loggables, log_interval)
-        destination = Destination(Path(output_dir))
-        self._sinks = open_sinks([log] if isinstance(log, str) else log, destination) if proc_id() == 0 else []
+        self._log, self._destination = [log] if isinstance(log, str) else log, Destination(Path(output_dir))
+        self._sinks = self._opened()
+
+    def _opened(self) -> list[Sink]:
+        return open_sinks(self._log, self._destination) if proc_id() == 0 else []
 
     def begin_training(self, bp_step: int, bp_samples: int) -> None:
         """Notes when and where the training starts; rows of progress.txt from before that stay."""
         super().begin_training(bp_step, bp_samples)
+        self._sinks = self._sinks or self._opened()  # they were closed where this is a second training
         for sink in self._sinks if bp_step else ():
             if isinstance(sink, ProgressSink) and sink.file.path.exists():
-                steps = read_progress(sink.file.path, ["bp_step"]).get("bp_step", [])
-                sink.file.keep_rows(sum(step <= bp_step for step in steps))
+                rows = read_progress(sink.file.path, ["bp_step"])
+                sink.file.keep_rows(sum(step <= bp_step for step in rows.get("bp_step", ())))
 
     def end_cycle(self, bp_step: int, bp_samples: int) -> None:
         """Writes a row; `bp_step` is its first column."""

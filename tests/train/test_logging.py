@@ -168,6 +168,14 @@ def test_rows_go_on_behind_those_before_the_checkpoint(tmp_path: Path) -> None:
     assert attempt(0, 2) == [2]
 
 
+def test_a_second_training_of_the_same_trainer_writes_its_rows_too(tmp_path: Path) -> None:
+    everything = Everything()
+    trainer = Trainer([everything, SinkLogger([everything], 2, tmp_path)], BATCHES)
+    trainer.train()
+    trainer.train()
+    assert read_progress(tmp_path / "progress.txt")["bp_step"].tolist() == [2, 4, 6, 8]
+
+
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     monkeypatch.setenv("WANDB_MODE", "offline")
