@@ -132,7 +132,13 @@ class Trainer:
         state = self.state
         for group in self._made:
             state.pop(group, None)  # that of the batch before
-        state.update(batch)
+        try:
+            state.update(batch)
+        except (TypeError, ValueError):
+            raise BindingError(
+                f"a batch is a dict of names, such as {{'default': {{'obs': ...}}, 'batch_size': 32}}, not "
+                f"{type(batch).__name__}: let the source name what it gives."
+            ) from None
         if self._bound is None:
             self._bind(batch)
         state["bp_step"] += 1

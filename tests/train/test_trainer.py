@@ -215,6 +215,14 @@ def test_a_batch_says_how_many_samples_it_has() -> None:
     assert trainer.state["bp_samples"] == 3
 
 
+@pytest.mark.parametrize("batch", [[1.0, 2.0], 3, (range(3), range(3))])
+def test_a_batch_without_names_is_told(batch: Any) -> None:
+    with pytest.raises(
+        BindingError, match=rf"^a batch is a dict of names, .* not {type(batch).__name__}: let the source"
+    ):
+        Trainer([], [batch]).train()
+
+
 def test_only_callbacks_are_taken() -> None:
     with pytest.raises(BindingError, match="a Trainer takes Callback objects, not 3"):
         Trainer([3], [])  # type: ignore[list-item]
