@@ -80,7 +80,8 @@ class FinalLossTestCheck(Callback):
         """Looks at every loss, and ends the training.
 
         Raises:
-            TrainingCheckFailed: a loss is too high, or no number; all of them are named.
+            TrainingCheckFailed: a loss is too high, or was never seen; all of them are named.
+            NotFinite: a loss is no number.
             TrainingShutdownException: all is well.
         """
         losses = [(loss.name, loss.scalar_logs.get(f"loss/{loss.name}_loss"), cutoff) for loss, cutoff in self._checks]
