@@ -62,17 +62,15 @@ class TrainingState:
     def save(self, epochs_done: int, elapsed_s: float) -> None:
         """Writes a checkpoint; every rank calls it, rank 0 writes."""
         own = gather_objects(self._own_state())
-        rows = self.logger.state_dict()
         if proc_id() == 0:
-            self._write(epochs_done, elapsed_s, rows, own)
+            self._write(epochs_done, elapsed_s, own)
         if self.resets_from is not None:
             self._begin_anew(self.resets_from, epochs_done)
 
-    def _write(self, epochs_done: int, elapsed_s: float, rows: Mapping[str, Any], own: Sequence[Any]) -> None:
+    def _write(self, epochs_done: int, elapsed_s: float, own: Sequence[Any]) -> None:
         state = {
             "identity": dict(self.identity),
             "elapsed_s": elapsed_s,
-            "logger": rows,
             "shared": {name: part.state_dict() for name, part in self.shared.items()},
             "own": list(own),
         }
@@ -97,11 +95,12 @@ class TrainingState:
         self._load(own["parts"], self.own)
         set_generators_state(own["generators"], **self.generators)
         self._restore_worlds(own["worlds"], epochs_done)
-        self.logger.load_state_dict(state["logger"])
+        self.logger.load_state_dict(own["logger"] if "logger" in own else state["logger"])  # once rank 0's for all
         return epochs_done, float(state["elapsed_s"])
 
     def _own_state(self) -> dict[str, Any]:
         return {
+            "logger": self.logger.state_dict(),  # each rank has stored numbers of its own for the row
             "generators": generators_state(**self.generators),
             "worlds": self.worlds.get_state(),
             "parts": {name: part.state_dict() for name, part in self.own.items()},

@@ -71,7 +71,7 @@ class Watch(Callback):
     def _read(self, name: str) -> None:
         kept = self._kept[name]
         if kept:
-            self._logger.store(**{name: torch.stack(kept).cpu().numpy()})
+            self._logger.store(**{name: _stacked(kept).cpu().numpy()})
             self._kept[name] = []
 
     def log(self) -> None:
@@ -84,7 +84,7 @@ class Watch(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What is kept and not read yet; it is read in the same blocks later, so that sums come out the same."""
-        return {"kept": {name: torch.stack(kept) if kept else None for name, kept in self._kept.items()}}
+        return {"kept": {name: _stacked(kept) if kept else None for name, kept in self._kept.items()}}
 
     def load_state_dict(
         self,
@@ -97,3 +97,9 @@ class Watch(Callback):
         if load_hparams:
             for name, kept in state_dict["kept"].items():
                 self._kept[name] = [] if kept is None else list(kept)
+
+
+def _stacked(kept: Sequence[Tensor]) -> Tensor:
+    """Tensors as one, on the device of the newest: those of a checkpoint come from the CPU, wherever they were."""
+    device = kept[-1].device
+    return torch.stack([tensor.to(device) for tensor in kept])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from gridrl.algos.dqn import QLoss
+from gridrl.algos.off_policy import OffPolicyRun
+from gridrl.log.current import CurrentRun, current_run, enter_run
 from gridrl.nn.optimizers import FlatAdam
 from gridrl.utils.mpi import proc_id
 from tests.algos.off_policy_runs import train
@@ -23,6 +26,29 @@ DQN: dict[str, Any] = {
     "priority_beta_steps": 200,
     "num_envs": 2,
 }
+
+SAC: dict[str, Any] = {"epochs": 1, "steps_per_epoch": 200}
+
+
+def stopped_in_the_midst(directory: Path) -> None:
+    """Trains for one epoch, without and with a stop in the midst of it, for which one rank alone is asked."""
+    train(directory / "whole", **SAC)
+    collect = OffPolicyRun._collect
+
+    def asked(run: OffPolicyRun, steps: int) -> None:
+        collect(run, steps)
+        if proc_id() == 1:
+            current_run().ask_to_stop(signal.SIGTERM)
+
+    OffPolicyRun._collect = asked  # type: ignore[method-assign]
+    enter_run(CurrentRun())
+    train(directory / "stopped", **SAC)
+    if proc_id() == 0:
+        found = [path.name for path in (directory / "stopped" / "checkpoints").glob("*.pt")]
+        (directory / "when stopped").write_text(" ".join(found))
+    OffPolicyRun._collect = collect  # type: ignore[method-assign]
+    enter_run(CurrentRun())
+    train(directory / "stopped", **SAC)
 
 
 def main(directory: Path) -> None:
@@ -48,6 +74,7 @@ def main(directory: Path) -> None:
     for epochs in (1, 3):
         train(directory / "continued", epochs=epochs, **DQN)
     (directory / f"found{proc_id()}.json").write_text(json.dumps(found))
+    stopped_in_the_midst(directory)
 
 
 if __name__ == "__main__":

@@ -54,3 +54,8 @@ def test_steps_are_counted_over_all_ranks(two_ranks: Path) -> None:
 
 def test_ranks_that_go_on_from_their_checkpoint_write_the_rows_of_undisturbed_ones(two_ranks: Path) -> None:
     assert rows(two_ranks / "continued") == rows(two_ranks / "undisturbed")
+
+
+def test_ranks_that_make_room_in_the_midst_of_an_epoch_keep_what_each_has_noted_for_its_row(two_ranks: Path) -> None:
+    assert (two_ranks / "when stopped").read_text() == "checkpoint_000000.pt"
+    assert rows(two_ranks / "stopped") == rows(two_ranks / "whole")
