@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -36,6 +36,11 @@ class OffPolicySettings:
     def of(cls, arguments: Mapping[str, Any]) -> Self:
         """Picks them out of an algorithm's arguments."""
         return cls(**{field.name: arguments[field.name] for field in fields(cls)})
+
+
+def share_of_rank(batch_size: int, ranks: int) -> int:
+    """Transitions that each rank draws of a batch that is counted over all of them."""
+    return max(1, batch_size // ranks)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,18 @@ class StepPlan:
             cycle=cycle,
             updates=cycle * width if given.updates_per_cycle is None else given.updates_per_cycle,
         )
+
+    def differences(self, given: OffPolicySettings, ranks: int) -> Iterator[str]:
+        """What so many ranks and environments cannot do to the letter, and what they do instead."""
+        who = f"is no multiple of {ranks} rank(s) x {given.num_envs} environment(s)"
+        if given.steps_per_epoch != self.epoch * self.width:
+            yield f"steps_per_epoch={given.steps_per_epoch} {who}: an epoch has {self.epoch * self.width} steps."
+        if given.updates_per_cycle is not None and given.update_every != self.cycle * self.width:
+            every = self.cycle * self.width
+            yield f"update_every={given.update_every} {who}: {self.updates} update(s) follow every {every} steps."
+        batch = share_of_rank(given.batch_size, ranks) * ranks
+        if given.batch_size != batch:
+            yield f"batch_size={given.batch_size} is no multiple of {ranks} rank(s): an update has {batch} transitions."
 
     def until_next(self, steps: int, end: int) -> int:
         """How many steps can be done in one go after `steps`, until updates are due, random actions end, or `end`."""

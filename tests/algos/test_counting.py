@@ -91,3 +91,27 @@ def test_transitions_of_several_steps_find_pieces_long_enough() -> None:
     assert spans.count(3.0) > 0.8 * len(spans)  # two of a piece's steps have fewer before them
     lengths = {place.steps for place in list(replay.table.episodes.places.values())[2:]}
     assert min(lengths) >= 48
+
+
+def told(ranks: int, **given: Any) -> list[str]:
+    """What a run over so many ranks says of its numbers."""
+    names = dict.fromkeys(OffPolicySettings.__dataclass_fields__)
+    whole = {"steps_per_epoch": 120, "update_every": 12, "num_envs": 1, "batch_size": 12, "start_steps": 0}
+    settings = OffPolicySettings(**{**names, **whole, "update_after": 0, **given})
+    return list(StepPlan.of(settings, ranks).differences(settings, ranks))
+
+
+def test_numbers_that_ranks_and_environments_cannot_share_are_told_with_what_is_done() -> None:
+    assert told(2, num_envs=3, updates_per_cycle=1) == []
+    assert told(1, num_envs=7) == [
+        "steps_per_epoch=120 is no multiple of 1 rank(s) x 7 environment(s): an epoch has 119 steps."
+    ]
+    # an update for each step, however many steps come between two cycles, is what was asked for
+    assert told(1, num_envs=8) == []
+    assert told(1, num_envs=8, updates_per_cycle=1) == [
+        "update_every=12 is no multiple of 1 rank(s) x 8 environment(s): 1 update(s) follow every 8 steps."
+    ]
+    assert told(1, num_envs=24, updates_per_cycle=2) == [
+        "update_every=12 is no multiple of 1 rank(s) x 24 environment(s): 2 update(s) follow every 24 steps."
+    ]
+    assert told(5, batch_size=12) == ["batch_size=12 is no multiple of 5 rank(s): an update has 10 transitions."]
