@@ -140,7 +140,7 @@ def dqn(
         replay = run.make_replay(sampler=sampler, n_step=n_step, gamma=gamma)
         if sampler is not None:
             beta = LinearSchedule(priority_beta, 1.0, run.steps_of(priority_beta_steps))
-            callbacks.append(Priorities(lambda: loss.td_error, replay.table, sampler, beta, lambda: run.interactions))
+            callbacks.append(Priorities(loss.finite_errors, replay.table, sampler, beta, lambda: run.interactions))
         run.start(nets.module, nets.explorer, replay)
         columns = {"Epsilon": lambda: nets.explorer.epsilon}
         run.learn(callbacks, Watch(run.logger, {"QVals": lambda: loss.prediction}, {"LossQ": loss}, columns))
@@ -309,6 +309,15 @@ class QLoss(LossCallback):
     def td_error(self) -> Tensor:
         """How far the values were from their targets in the last update, [B]."""
         return self.prediction - self._target
+
+    def finite_errors(self) -> Tensor:
+        """`td_error`, looked at first: a priority has to be a number.
+
+        Raises:
+            NotFinite: see `check_finite`.
+        """
+        self.check_finite()
+        return self.td_error
 
     def loss(self, observation: Any, q_target: Tensor, actions: Tensor, weight: Tensor | None = None) -> Tensor:
         """The loss on a batch.

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from gridrl.algos.counting import OffPolicySettings, StepPlan
+from gridrl.algos.counting import OffPolicySettings, StepPlan, share_of_rank
 from gridrl.algos.ranges import check_arguments
 from gridrl.algos.replay import Replay, SavedReplay
 from gridrl.algos.saving import TrainingState, identity_of
@@ -79,7 +79,7 @@ class OffPolicyRun:
         setup_pytorch_for_mpi()
         self._ranks = num_procs()
         self.plan = StepPlan.of(given, self._ranks)
-        self.batch_size = max(1, given.batch_size // self._ranks)
+        self.batch_size = share_of_rank(given.batch_size, self._ranks)
         self._seed = rank_seed(given.seed, proc_id())
         seed_all(self._seed, with_torch=True)
         self.worlds = make_worlds(given.env_fn, given.num_envs, max_ep_len=given.max_ep_len)
@@ -171,7 +171,8 @@ class OffPolicyRun:
             worlds=self.worlds,
             generators={"noise": self._noise, "replay": self._draws},
             shared={"progress": _Progress(self)},
-            own={"replay": self._saved_replay},
+            own={"replay": self._saved_replay, "testing": self._testing},
+            newer=("testing",),
             resets_from=self._seed if resets else None,
         )
 
@@ -271,13 +272,9 @@ class OffPolicyRun:
         self.logger.log(f"Asked to stop after {done} steps; the same command goes on after step {saved}.", "yellow")
 
     def _tell(self, first: int, total: int) -> None:
-        given, plan = self.settings, self.plan
-        if given.steps_per_epoch != plan.epoch * plan.width:
-            self.logger.log(
-                f"steps_per_epoch={given.steps_per_epoch} is no multiple of {self._ranks} rank(s) x {given.num_envs} "
-                f"environment(s): an epoch has {plan.epoch * plan.width} steps.",
-                color="yellow",
-            )
+        given = self.settings
+        for difference in self.plan.differences(given, self._ranks):
+            self.logger.log(difference, color="yellow")
         if first:
             done = f"{self.logger.output_dir}: {first} epochs are done"
             self.logger.log(f"{done}, going on to {total}." if first < total else f"{done}, nothing is left to do.")

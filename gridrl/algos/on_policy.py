@@ -24,6 +24,7 @@ from gridrl.log.logger import EpochLogger
 from gridrl.memory.rollout import RolloutStorage
 from gridrl.ops.losses import approx_kl, approx_kl_k3, mean_squared
 from gridrl.train.callback import Callback
+from gridrl.train.loss import LossCallback
 from gridrl.utils.mpi import gather_objects, mpi_sum, num_procs, proc_id
 from gridrl.utils.seeding import generator, rank_seed, seed_all
 from gridrl.utils.torch_mpi import setup_pytorch_for_mpi
@@ -189,7 +190,11 @@ class OnPolicyRun:
                 saved = epoch + 1
 
     def _save(self, epochs_done: int) -> None:
-        # the model first: what the last checkpoint says is done is not done again
+        # losses are looked at before anything is written; then the model, since what the last checkpoint says is done
+        # is not done again
+        for part in self.state.shared.values():
+            if isinstance(part, LossCallback):
+                part.check_finite()
         self.logger.save_state({"epoch": epochs_done - 1})
         self.state.save(epochs_done, self._elapsed())
 

@@ -10,7 +10,9 @@ from gridrl.errors import BadValue, did_you_mean
 Preset = Mapping[str, Any]
 
 # stable-baselines3 2.x, PPO with MlpPolicy. Its epsilon of Adam (1e-5), its value coefficient (0.5, without effect on
-# a network of its own under Adam) and its normalisation of advantages by minibatch have no parameter here.
+# a network of its own under Adam), its one limit on the length of both networks' gradient together (here each has its
+# own) and its normalisation of advantages by minibatch have no parameter here. It has no limit on episodes but the
+# environment's own; our 1000 steps stay, which matter in few environments.
 _SB3_PPO: Preset = {
     "steps_per_epoch": 2048,
     "minibatch_size": 64,
@@ -27,7 +29,7 @@ _SB3_PPO: Preset = {
     "ac_kwargs:log_std": 0.0,
 }
 
-# sb3-contrib 2.x, TRPO with MlpPolicy.
+# sb3-contrib 2.x, TRPO with MlpPolicy; of episodes as for PPO.
 _SB3_TRPO: Preset = {
     "steps_per_epoch": 2048,
     "minibatch_size": 128,

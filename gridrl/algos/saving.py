@@ -47,6 +47,7 @@ class TrainingState:
         generators: this rank's, by name.
         shared: what is the same on all ranks.
         own: what differs between ranks.
+        newer: names in `own` that checkpoints of older versions do not have.
         resets_from: None, or a seed: then nobody knows the state of the worlds, and they begin anew at every
             checkpoint, which a resumed run can do as well.
     """
@@ -57,6 +58,7 @@ class TrainingState:
     generators: Mapping[str, np.random.Generator]
     shared: dict[str, Restoree] = field(default_factory=dict)
     own: dict[str, Restoree] = field(default_factory=dict)
+    newer: Container[str] = ()
     resets_from: int | None = None
 
     def save(self, epochs_done: int, elapsed_s: float) -> None:
@@ -125,6 +127,8 @@ class TrainingState:
 
     def _load(self, states: Mapping[str, Any], parts: Mapping[str, Restoree]) -> None:
         for name, part in parts.items():
+            if name in self.newer and name not in states:
+                continue
             try:
                 part.load_state_dict(states[name])
             except (CheckpointError, RuntimeError, KeyError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gridrl.envs.stepping import Episode, Worlds, make_worlds
@@ -14,8 +14,9 @@ from gridrl.utils.seeding import generator
 class Testing:
     """Plays a number of episodes each epoch; over several ranks, each plays some of them.
 
-    Every episode starts with a seed of its own that follows from the run's seed, the epoch and its number. So nothing
-    of the environment has to be kept for a run that goes on.
+    Every episode starts with a seed of its own that follows from the run's seed, the epoch and its number. Of most
+    environments nothing else has to be kept for a run that goes on; what outlives a reset, in those whose state is
+    known, stands in checkpoints.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Testing:
         self._explorer, self._seed, self._to_env = explorer, seed, to_env
         self._numbers = range(proc_id(), num_episodes, num_procs())
         self._world: Worlds | None = make_worlds(env_fn, max_ep_len=max_ep_len) if self._numbers else None
+        self._has_begun = False
 
     def play(self, epoch: int, interactions: int) -> Iterator[Episode]:
         """The test episodes of an epoch, this rank's share."""
@@ -51,6 +53,7 @@ class Testing:
     def _episode(self, seed: int) -> Episode:
         world, best, to_env = self._world, self._explorer.best, self._to_env
         assert world is not None
+        self._has_begun = True
         obs = world.reset(seed)
         while True:
             action = best(obs[None])[0]
@@ -58,6 +61,16 @@ class Testing:
             if outcome.terminated or outcome.truncated:
                 return world.finished_episodes()[0]
             obs = outcome.obs
+
+    def state_dict(self) -> dict[str, Any]:
+        """The environment's state, None where it is not known or nothing has been played yet."""
+        return {"world": self._world.get_state() if self._world is not None and self._has_begun else None}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` gave."""
+        if self._world is not None and state_dict["world"] is not None:
+            self._world.set_state(dict(state_dict["world"]))
+            self._has_begun = True
 
     def close(self) -> None:
         """Closes the environment."""

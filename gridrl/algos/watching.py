@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from gridrl.errors import NotFinite
 from gridrl.log.logger import EpochLogger
 from gridrl.train.callback import Callback
 from gridrl.train.loss import LossCallback
@@ -18,6 +20,9 @@ _BLOCK = 64
 
 class Watch(Callback):
     """Notes losses and values of every update for the row of the epoch.
+
+    A loss that was not finite ends the training when it is read, which is before the row and the next checkpoint: its
+    gradient may well have been (of an infinite error, a Huber loss has the slope of any large one).
 
     Attributes:
         columns: the columns that it fills, in order, each with whether it has the greatest and the least too.
@@ -64,15 +69,36 @@ class Watch(Callback):
             self._read(name)
 
     def read(self) -> None:
-        """Hands everything that is kept over to the logger."""
+        """Hands everything that is kept over to the logger.
+
+        Raises:
+            NotFinite: a loss is NaN or infinite.
+        """
         for name in self._kept:
             self._read(name)
 
     def _read(self, name: str) -> None:
         kept = self._kept[name]
         if kept:
+            self._check(name)
             self._logger.store(**{name: _stacked(kept).cpu().numpy()})
             self._kept[name] = []
+
+    def _check(self, name: str) -> None:
+        """Looks at what is kept of a loss."""
+        loss, kept = self._losses.get(name), self._kept[name]
+        if loss is None or not kept:
+            return
+        values = _stacked(kept).cpu().numpy()
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            update = loss.updates - len(values) + 1 + int(bad[0])
+            raise NotFinite(
+                f"loss {loss.name!r} was {values[bad[0]]:.6g} at its update {update}: nothing can be learned from "
+                "that. Look for observations or rewards that are not finite.",
+                name=loss.name,
+                update=update,
+            )
 
     def log(self) -> None:
         """Puts the columns into the epoch's row."""
@@ -83,7 +109,13 @@ class Watch(Callback):
             self._logger.log_tabular(name, number())
 
     def state_dict(self) -> dict[str, Any]:
-        """What is kept and not read yet; it is read in the same blocks later, so that sums come out the same."""
+        """What is kept and not read yet; it is read in the same blocks later, so that sums come out the same.
+
+        Raises:
+            NotFinite: a loss is NaN or infinite.
+        """
+        for name in self._losses:
+            self._check(name)
         return {"kept": {name: _stacked(kept) if kept else None for name, kept in self._kept.items()}}
 
     def load_state_dict(

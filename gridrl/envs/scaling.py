@@ -15,6 +15,9 @@ from gridrl.errors import BadValue
 
 Array = npt.NDArray[Any]
 
+# A bound farther out means that there is none: some worlds say so by the greatest float32.
+_WIDEST = 1e30
+
 
 class ActionScale:
     """Stretches [-1, 1]^A over the bounds of a Box.
@@ -39,7 +42,7 @@ class ActionScale:
                 f"{algorithm} needs continuous actions, a Box with bounds; this environment's are {space}. "
                 "ppo, trpo, vpg and dqn take Discrete ones."
             )
-        if not space.is_bounded():
+        if not (space.is_bounded() and np.abs([space.low, space.high]).max(initial=0.0) <= _WIDEST):
             raise BadValue(
                 f"{algorithm} needs bounds for its actions, and this environment's have none: {space}. Wrap it in a "
                 "gymnasium.ActionWrapper whose action_space is a Box with bounds."

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gridrl import load
 from gridrl.algos.dqn import QTarget, dqn
 from gridrl.algos.presets import preset
-from gridrl.errors import BadValue
+from gridrl.errors import BadValue, NotFinite
 from gridrl.log.progress import read_progress
 from gridrl.nn.optimizers import FlatAdam
 from gridrl.signature import read_signature
@@ -191,6 +191,28 @@ def test_bad_values_are_told_before_anything_is_written(tmp_path: Path, kwargs: 
     with pytest.raises(BadValue, match=message):
         short(tmp_path / "run", **kwargs)
     assert not (tmp_path / "run").exists()
+
+
+class Jackpot(Image):
+    """Pays infinitely much from the 70th step on, and never ends."""
+
+    steps = 0
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return self.observation_space.sample(), float("inf") if self.steps >= 70 else 1.0, False, False, {}
+
+
+@pytest.mark.parametrize("prioritised", [False, True])
+def test_an_infinite_loss_ends_the_run_though_huber_s_slope_is_finite(tmp_path: Path, prioritised: bool) -> None:
+    given: dict[str, Any] = {"max_ep_len": None, "num_test_episodes": 0, "epochs": 9, "prioritised": prioritised}
+    with pytest.raises(
+        NotFinite, match=r"^loss 'q' (was inf|is inf and its gradient's length \S+) at its update \d+: "
+    ):
+        short(tmp_path, env_fn=Jackpot, n_step=1, **given)
+    done = len(rows(tmp_path)) - 1
+    assert 1 <= done < 9
+    assert [path.name for path in (tmp_path / "checkpoints").glob("*.pt")] == [f"checkpoint_{done:06d}.pt"]
 
 
 def test_every_parameter_has_a_type_and_a_meaning_that_help_can_show() -> None:

@@ -20,6 +20,7 @@ from gridrl.log import current
 from gridrl.log.current import CurrentRun, current_run
 from gridrl.log.progress import read_progress
 from gridrl.nn.continuous import SquashedActorCritic
+from gridrl.signature import read_signature
 from tests.algos.off_policy_runs import CONTINUOUS, TARGET, train
 from tests.algos.short_runs import rows
 
@@ -111,6 +112,37 @@ def test_with_exact_resume_an_environment_of_unknown_state_resumes_exactly(tmp_p
     for epochs in (2, 4):
         train(tmp_path / "continued", epochs=epochs, **given)
     assert rows(tmp_path / "continued") == rows(undisturbed)
+
+
+class Growing(gym.Env[Any, Any]):
+    """Pays more in each episode, whatever the seed of its reset, and says what its state is."""
+
+    observation_space = spaces.Box(0.0, 1.0, (1,))
+    action_space = spaces.Box(-1.0, 1.0, (1,))
+    episodes = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.episodes, self.steps = self.episodes + 1, 0
+        return np.ones(1, np.float32), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return np.ones(1, np.float32), float(self.episodes), self.steps == 7, False, {}
+
+    def __gridrl_state__(self) -> dict[str, Any]:
+        return {"episodes": self.episodes, "steps": self.steps}
+
+    def __gridrl_set_state__(self, state: dict[str, Any]) -> None:
+        self.episodes, self.steps = state["episodes"], state["steps"]
+
+
+def test_what_outlives_a_reset_goes_on_in_test_episodes_too(tmp_path: Path) -> None:
+    undisturbed = train(tmp_path / "undisturbed", env_fn=Growing, epochs=4)
+    for epochs in (2, 4):
+        continued = train(tmp_path / "continued", env_fn=Growing, epochs=epochs)
+    assert read_progress(undisturbed / "progress.txt")["AverageTestEpRet"][-1] > 7 * 8
+    assert rows(continued) == rows(undisturbed)
 
 
 def test_without_a_saved_replay_a_resumed_run_fills_it_anew_and_says_so(
@@ -217,12 +249,34 @@ def test_an_action_space_that_cannot_be_served_is_told_before_anything_is_writte
     with pytest.raises(BadValue, match=rf"^{algorithm} needs continuous actions, a Box with bounds; .* Discrete\(2\)"):
         train(tmp_path / "run", algorithm, env="CartPole-v1")
 
-    class Unbounded(Living):
-        action_space = spaces.Box(-np.inf, np.inf, (1,))
+    greatest = float(np.finfo(np.float32).max)  # how some worlds say that there is no bound
+    for low, high in ((-np.inf, np.inf), (0.0, np.inf), (-greatest, greatest)):
 
-    with pytest.raises(BadValue, match=f"^{algorithm} needs bounds for its actions"):
-        train(tmp_path / "run", algorithm, env_fn=Unbounded)
+        class Unbounded(Living):
+            action_space = spaces.Box(low, high, (1,))
+
+        with pytest.raises(BadValue, match=f"^{algorithm} needs bounds for its actions"):
+            train(tmp_path / "run", algorithm, env_fn=Unbounded)
     assert not (tmp_path / "run").exists()
+
+
+BEFORE = {"seed": 0, "steps_per_epoch": 4000, "epochs": 100, "replay_size": 1_000_000, "gamma": 0.99, "polyak": 0.995}
+SHARED = {"batch_size": 100, "start_steps": 10_000, "update_after": 1000, "update_every": 50}
+BEHIND: dict[str, Any] = {"num_test_episodes": 10, "max_ep_len": 1000, "logger_kwargs": {}, "save_freq": 1}
+# https://spinningup.openai.com/en/latest/algorithms/{ddpg,td3,sac}.html
+SPINNING_UP: dict[str, dict[str, Any]] = {
+    "ddpg": {"pi_lr": 1e-3, "q_lr": 1e-3, **SHARED, "act_noise": 0.1},
+    "sac": {"lr": 1e-3, "alpha": 0.2, **SHARED},
+}
+SPINNING_UP["td3"] = {**SPINNING_UP["ddpg"], "target_noise": 0.2, "noise_clip": 0.5, "policy_delay": 2}
+
+
+@pytest.mark.parametrize("algorithm", SPINNING_UP)
+def test_the_documented_defaults_in_the_documented_order(algorithm: str) -> None:
+    given = read_signature(f"gridrl.algos.{algorithm}:{algorithm}").params
+    documented = {**BEFORE, **SPINNING_UP[algorithm], **BEHIND}
+    assert [p.name for p in given[:3]] == ["env_fn", "actor_critic", "ac_kwargs"]
+    assert [(p.name, p.default) for p in given[3 : 3 + len(documented)]] == list(documented.items())
 
 
 def test_values_out_of_range_are_told_together(tmp_path: Path) -> None:

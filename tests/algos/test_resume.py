@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from gridrl.algos.on_policy import OnPolicyRun
-from gridrl.errors import CheckpointError, TrainingShutdownException
+from gridrl.errors import CheckpointError, NotFinite, TrainingShutdownException
 from gridrl.log import current
 from gridrl.log.current import CurrentRun, current_run
 from gridrl.log.progress import read_progress
+from gridrl.ops.updates import clip_norm_there
 from tests.algos.short_runs import Separate, Short, rows
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,6 +84,34 @@ def test_an_interrupted_run_keeps_its_checkpoint_and_goes_on_from_it(
     assert rows(interrupted) == rows(undisturbed)
     cut = (interrupted / "progress.cut.txt").read_text().splitlines()
     assert [line.partition("\t")[0] for line in cut if line] == ["Epoch", "4", "5"]
+
+
+class NoNumber(gym.Wrapper[Any, Any, Any, Any]):
+    """Pays NaN from the 250th step on."""
+
+    steps = 0
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        obs, reward, *rest = self.env.step(action)
+        return obs, float("nan") if self.steps > 250 else reward, *rest
+
+
+@pytest.mark.parametrize("kwargs", [{"algorithm": "vpg"}, {"minibatch_size": 50}], ids=["vpg", "ppo"])
+def test_a_loss_that_is_no_number_leaves_checkpoint_and_model_though_nobody_looked_at_each(
+    short: Short, monkeypatch: pytest.MonkeyPatch, kwargs: dict[str, Any]
+) -> None:
+    # as on a GPU, where looking at each gradient would wait
+    monkeypatch.setattr("gridrl.train.loss.clip_norm", clip_norm_there)
+    with pytest.raises(NotFinite, match=r"loss .(policy|value). is nan"):
+        short(env_fn=lambda: NoNumber(gym.make("CartPole-v1")), epochs=4, save_freq=1, **kwargs)
+    directory = short("unbroken", epochs=1, **kwargs).with_name("run")
+    assert [path.name for path in (directory / "checkpoints").iterdir()] == ["checkpoint_000001.pt"]
+    one, other = (
+        torch.load(path / "model" / "model.pt", weights_only=True)["actor_critic"]
+        for path in (directory, directory.with_name("unbroken"))
+    )
+    assert all(torch.equal(one[name], other[name]) for name in other)
 
 
 def test_a_shutdown_ends_the_run_in_order(short: Short, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from gridrl.algos.watching import Watch
+from gridrl.errors import NotFinite
 from gridrl.log.logger import EpochLogger
+from gridrl.train.loss import LossCallback
 
 
 def test_what_a_checkpoint_holds_is_joined_with_what_another_device_gives(tmp_path: Path) -> None:
@@ -20,3 +23,16 @@ def test_what_a_checkpoint_holds_is_joined_with_what_another_device_gives(tmp_pa
         there.end_batch()
         kept = there.state_dict()["kept"]["QVals"]
     assert (kept.device.type, list(kept.shape)) == ("meta", [2, 2])
+
+
+def test_a_loss_that_was_infinite_once_is_told_by_its_update_before_a_row_or_a_checkpoint(tmp_path: Path) -> None:
+    loss = LossCallback(name="q", optimizer=None)
+    with EpochLogger(tmp_path, quiet=True) as logger:
+        watch = Watch(logger, {}, {"LossQ": loss})
+        for update, value in enumerate([1.0, 2.0, float("inf"), 3.0], 6):
+            loss.loss_value, loss.updates = torch.tensor(value), update
+            watch.end_batch()
+        for ask in (watch.state_dict, watch.log):
+            with pytest.raises(NotFinite, match=r"^loss 'q' was inf at its update 8: ") as told:
+                ask()
+            assert (told.value.name, told.value.update) == ("q", 8)
