@@ -136,8 +136,8 @@ class CurrentRun:
     def save(self, state: Any, step: int) -> None:
         """Writes a checkpoint at once, in the place of the one before; of several ranks, every one calls it.
 
-        What rank 0 gives is written, and beside it where the logger stands and, of every rank, Python's, numpy's and
-        torch's global generators. Torch is not imported for it.
+        What rank 0 gives is written, and beside it where the logger stands and, of every rank, what its logger has
+        stored and Python's, numpy's and torch's global generators. Torch is not imported for it.
 
         Args:
             state: tensors, numpy arrays, numbers, text, lists, tuples and dicts of these: a module's and an
@@ -157,10 +157,11 @@ class CurrentRun:
 
         if isinstance(step, bool) or not hasattr(step, "__index__") or step.__index__() < 0:
             raise BadValue(f"save(step={step!r}): how far the run is, is a whole number from 0 on.")
-        generators = gather_objects(generators_state())
-        rows = None if self._logger is None else self._logger.state_dict()
+        stands = None if self._logger is None else self._logger.state_dict()
+        ranks = gather_objects((generators_state(), stands))
         if proc_id() == 0:
-            content = {"state": pack_arrays(state), "logger": rows, "generators": generators}
+            generators, loggers = (list(part) for part in zip(*ranks, strict=True))
+            content = {"state": pack_arrays(state), "loggers": loggers, "generators": generators}
             self._checkpoints().save(step.__index__(), content)
 
     def load(self) -> tuple[Any, int] | None:
@@ -179,8 +180,9 @@ class CurrentRun:
         if found is None:
             return None
         step, content = found
-        if content["logger"] is not None:
-            self.logger.load_state_dict(content["logger"])
+        logger = content["loggers"][proc_id()] if "loggers" in content else content["logger"]  # once rank 0's for all
+        if logger is not None:
+            self.logger.load_state_dict(logger)
         set_generators_state(content["generators"][proc_id()])
         return unpack_arrays(content["state"]), step
 

@@ -46,14 +46,32 @@ with EpochLogger(sys.argv[1], exp_name="ranks") as logger:
 Path(sys.argv[1], f"seen{rank}.json").write_text(json.dumps([seen, row, logger.rows]))
 """
 
+INTERRUPTED = """
+import json, sys
+from pathlib import Path
+from gridrl.log.current import CurrentRun
+from gridrl.utils.mpi import proc_id
 
-def run(directory: Path, ranks: int) -> subprocess.CompletedProcess[str]:
+first, second = (CurrentRun(Path(sys.argv[1]), logger_kwargs={"quiet": True}) for _ in range(2))
+first.logger.store(EpRet=10.0 + proc_id())
+first.save({"steps": 5}, step=5)
+first.close()
+assert second.load() == ({"steps": 5}, 5)
+second.logger.store(EpRet=20.0 + proc_id())
+second.logger.log_tabular("EpRet", with_min_and_max=True)
+row = second.logger.dump_tabular()
+second.close()
+Path(sys.argv[1], f"seen{proc_id()}.json").write_text(json.dumps(row))
+"""
+
+
+def run(directory: Path, ranks: int, script: str = SCRIPT) -> subprocess.CompletedProcess[str]:
     directory.mkdir()
-    command = [sys.executable, "-m", "mpi4py", "-c", SCRIPT, str(directory)]
+    command = [sys.executable, "-m", "mpi4py", "-c", script, str(directory)]
     if ranks > 1:
         command = [str(Path(sys.executable).with_name("mpiexec")), "-n", str(ranks), *command]
     else:
-        command = [sys.executable, "-c", SCRIPT, str(directory)]
+        command = [sys.executable, "-c", script, str(directory)]
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -97,3 +115,13 @@ def test_two_ranks_write_what_one_rank_with_everything_writes(tmp_path: Path) ->
     assert seen_elsewhere[4] == seen[4]
     numbers = [1e8, 1e8 + 1, 3.5, -2.0]
     assert seen[0] == pytest.approx([statistics.mean(numbers), statistics.pstdev(numbers), -2.0, 1e8 + 1], rel=1e-14)
+
+
+def test_what_each_rank_has_stored_is_in_a_run_s_checkpoint(tmp_path: Path) -> None:
+    run(tmp_path / "two", 2, INTERRUPTED)
+    assert seen_by(tmp_path / "two", 0) == {
+        "AverageEpRet": (10 + 11 + 20 + 21) / 4,
+        "StdEpRet": pytest.approx(statistics.pstdev([10, 11, 20, 21])),
+        "MaxEpRet": 21.0,
+        "MinEpRet": 10.0,
+    }
