@@ -172,7 +172,6 @@ class OffPolicyRun:
             generators={"noise": self._noise, "replay": self._draws},
             shared={"progress": _Progress(self)},
             own={"replay": self._saved_replay, "testing": self._testing},
-            newer=("testing",),
             resets_from=self._seed if resets else None,
         )
 

@@ -47,7 +47,6 @@ class TrainingState:
         generators: this rank's, by name.
         shared: what is the same on all ranks.
         own: what differs between ranks.
-        newer: names in `own` that checkpoints of older versions do not have.
         resets_from: None, or a seed: then nobody knows the state of the worlds, and they begin anew at every
             checkpoint, which a resumed run can do as well.
     """
@@ -58,7 +57,6 @@ class TrainingState:
     generators: Mapping[str, np.random.Generator]
     shared: dict[str, Restoree] = field(default_factory=dict)
     own: dict[str, Restoree] = field(default_factory=dict)
-    newer: Container[str] = ()
     resets_from: int | None = None
 
     def save(self, epochs_done: int, elapsed_s: float) -> None:
@@ -97,7 +95,7 @@ class TrainingState:
         self._load(own["parts"], self.own)
         set_generators_state(own["generators"], **self.generators)
         self._restore_worlds(own["worlds"], epochs_done)
-        self.logger.load_state_dict(own["logger"] if "logger" in own else state["logger"])  # once rank 0's for all
+        self.logger.load_state_dict(own["logger"])
         return epochs_done, float(state["elapsed_s"])
 
     def _own_state(self) -> dict[str, Any]:
@@ -127,8 +125,6 @@ class TrainingState:
 
     def _load(self, states: Mapping[str, Any], parts: Mapping[str, Restoree]) -> None:
         for name, part in parts.items():
-            if name in self.newer and name not in states:
-                continue
             try:
                 part.load_state_dict(states[name])
             except (CheckpointError, RuntimeError, KeyError, ValueError) as error:

@@ -180,7 +180,7 @@ class CurrentRun:
         if found is None:
             return None
         step, content = found
-        logger = content["loggers"][proc_id()] if "loggers" in content else content["logger"]  # once rank 0's for all
+        logger = content["loggers"][proc_id()]
         if logger is not None:
             self.logger.load_state_dict(logger)
         set_generators_state(content["generators"][proc_id()])

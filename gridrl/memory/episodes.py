@@ -221,7 +221,7 @@ class Episodes:
         for length, rows in state["starts"].items():
             self._starts[int(length)] = Starts(int(length), self.capacity)
             self._starts[int(length)].load(np.asarray(rows, np.int64), self.capacity, in_order=False)
-        for length in state.get("in_order", ()):  # now: their order is that of the episodes no longer when one has left
+        for length in state["in_order"]:  # now: their order is that of the episodes no longer when one has left
             self.starts(int(length))
         for moved in self._watchers:
             moved(np.zeros(0, np.int64), self.capacity)

@@ -96,18 +96,6 @@ def test_two_epochs_continued_to_four_equal_four(tmp_path: Path, kwargs: dict[st
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_checkpoint_of_an_older_version_is_taken_up(tmp_path: Path) -> None:
-    """In which rank 0's logger stood for all, and nothing of the test worlds."""
-    undisturbed, continued = (train(tmp_path / str(epochs), epochs=epochs) for epochs in (4, 2))
-    (path,) = (continued / "checkpoints").glob("*.pt")
-    content = torch.load(path, weights_only=True)
-    (own,) = content["state"]["own"]
-    content["state"]["logger"] = own.pop("logger")
-    del own["parts"]["testing"]
-    torch.save(content, path)
-    assert rows(train(continued, epochs=4)) == rows(undisturbed)
-
-
 class Secret(gym.Wrapper[Any, Any, Any, Any]):
     """A wrapper whose state nobody knows."""
 
