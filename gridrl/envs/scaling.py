@@ -48,7 +48,7 @@ class ActionScale:
                 "gymnasium.ActionWrapper whose action_space is a Box with bounds."
             )
         low, high = space.low.reshape(-1).astype(np.float32), space.high.reshape(-1).astype(np.float32)
-        self._centre, self._half = high / 2 + low / 2, high / 2 - low / 2  # halved first: bounds may be huge
+        self._centre, self._half = (high + low) / 2, (high - low) / 2
         self._is_identity = bool((low == -1.0).all() and (high == 1.0).all())
 
     def __call__(self, action: Array) -> Array:
