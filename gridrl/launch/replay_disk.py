@@ -26,17 +26,23 @@ def replay_note(runs: Sequence[CheckedRun], data_dir: Path) -> str | None:
     known = [_steps(run) * run.numbers_of_step * _BYTES for run in saving if run.numbers_of_step is not None]
     unknown = len(saving) - len(known)
     beside = f", and what {count_of(unknown, 'run')} in unknown environments will need" if known and unknown else ""
-    size = f"{told_size(sum(known))}{beside}" if known else "an amount that only the environments will show"
+    size = f"up to about {told_size(sum(known))}{beside}" if known else "as much as only the environments will show"
     return (
-        f"Replay of {count_of(len(saving), 'run')} in checkpoints: up to {size}, {told_size(_free(data_dir))} are free "
+        f"Replay of {count_of(len(saving), 'run')} in checkpoints: {size}, {told_size(_free(data_dir))} are free "
         "(--save_replay false keeps none)"
     )
 
 
 def _steps(run: CheckedRun) -> int:
-    """Steps that the replay of a run will hold at most."""
-    replay_size, steps_per_epoch, epochs = (int(_value(run, n)) for n in ("replay_size", "steps_per_epoch", "epochs"))
-    return min(replay_size, steps_per_epoch * epochs)
+    """Steps of a run's replay that will lie on the disk at most.
+
+    Files go when all that is in them has left the memory: beside what it holds, the rest of the oldest file stays, and
+    while a checkpoint is written, what the one before needs. A file is of the steps between two checkpoints.
+    """
+    names = ("replay_size", "steps_per_epoch", "epochs", "save_freq")
+    replay_size, steps_per_epoch, epochs, save_freq = (int(_value(run, name)) for name in names)
+    file = min(replay_size, steps_per_epoch * save_freq)
+    return min(replay_size + 2 * file, steps_per_epoch * epochs)
 
 
 def _value(run: CheckedRun, name: str) -> float:

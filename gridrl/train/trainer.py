@@ -269,7 +269,7 @@ class Trainer:
                 continue
             try:
                 bind(callback, "end_training", names)(StateDict(self.state, exception=ended_by))
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a thread that was asked to end tells it so
                 error.add_note(f"in {callback.name}.end_training")
                 failures.append(error)
         if not failures:

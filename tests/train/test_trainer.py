@@ -195,6 +195,13 @@ def test_one_failing_end_does_not_keep_the_others_from_ending() -> None:
     assert raised.value.__notes__ == ["in Ending.end_training"]
 
 
+def test_a_callback_that_asks_to_exit_at_the_end_does_not_keep_the_others_from_ending() -> None:
+    leaving, whole = Ending(at_end=SystemExit(3)), Ending()
+    with pytest.raises(SystemExit, match="3"):
+        Trainer([leaving, whole], batches(1)).train()
+    assert whole.ended_by == [None]
+
+
 def test_of_several_failing_ends_each_is_told() -> None:
     with pytest.raises(RuntimeError, match="first") as raised:
         Trainer([Ending(at_end=RuntimeError("first")), Ending(at_end=OSError("second"))], batches(1)).train()
