@@ -127,7 +127,7 @@ def test_a_hook_that_returns_no_dict_is_told() -> None:
 class Ending(Callback):
     """Remembers with what the training ended, and may fail in two places."""
 
-    def __init__(self, during: BaseException | None = None, at_end: Exception | None = None) -> None:
+    def __init__(self, during: BaseException | None = None, at_end: BaseException | None = None) -> None:
         super().__init__()
         self.during, self.at_end = during, at_end
         self.ended_by: list[BaseException | None] = []
