@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ class Comparison:
         for key, value in self.values(side).items():
             grid.add(key, [value])
         grid.add("seed", list(range(self.seeds)))
-        thunk = "benchmarks/rival.py:sb3" if side == "sb3" else f"gridrl.algos.{self.algorithm}:{self.algorithm}"
+        thunk = "rival:sb3" if side == "sb3" else f"gridrl.algos.{self.algorithm}:{self.algorithm}"
         return grid.run(thunk, data_dir=DATA, jobs=jobs).ok
 
 
@@ -94,22 +95,29 @@ COMPARISONS = (
 )
 
 
-def figure(algorithm: str) -> str:
-    """Draws the curves of both sides, a plot for each environment; gives the picture's name."""
-    picture = ROOT / "docs" / "images" / f"rivals-{algorithm}.png"
-    column = next(entry.column for entry in COMPARISONS if entry.algorithm == algorithm)
-    words = ["plot", *(str(DATA / f"{side}-{algorithm}-") for side in SIDES), "--legend", *SIDES.values()]
-    if run([*words, "-y", column, "--by", "env_name", "--save", str(picture)]):
-        raise SystemExit(f"{algorithm}: no figure")
+def figure(comparisons: list[Comparison]) -> str:
+    """Draws the curves of both sides of one algorithm, a plot for each environment; gives the picture's name."""
+    picture = ROOT / "docs" / "images" / f"rivals-{comparisons[0].algorithm}.png"
+    curves = [(str(DATA / f"{side}-{entry.name}"), title) for entry in comparisons for side, title in SIDES.items()]
+    dirs, legend = zip(*curves, strict=True)
+    words = ["plot", *dirs, "--legend", *legend, "-y", comparisons[0].column, "--by", "env_name"]
+    if run([*words, "--save", str(picture)]):
+        raise SystemExit(f"{picture.stem}: no figure")
     shrink(picture)
     return picture.name
 
 
-def scores(comparison: Comparison) -> str:
-    """The table of one comparison in Markdown."""
-    dirs = [DATA / f"{side}-{comparison.name}" for side in SIDES]
-    made = table(find_runs(dirs), value=comparison.column, last=comparison.last)
-    return formatted(made, "markdown").strip()
+def scores(comparison: Comparison) -> list[str]:
+    """What is told of one comparison: the table in Markdown, and how far the sides are apart."""
+    dirs = {side: DATA / f"{side}-{comparison.name}" for side in SIDES}
+    made = table(find_runs(dirs.values()), value=comparison.column, last=comparison.last)
+    of_side = {row.label.partition("-")[0]: row.scores for row in made.rows}
+    seeds = "; ".join(f"{SIDES[side]} {', '.join(f'{score:.4g}' for score in of_side[side])}" for side in SIDES)
+    ours, theirs = (of_side[side] for side in SIDES)
+    spread = statistics.stdev(theirs)
+    apart = abs(statistics.mean(ours) - statistics.mean(theirs))
+    told = f"The means are {apart:.4g} apart; {SIDES['sb3']}'s seeds have a standard deviation of {spread:.4g}."
+    return [formatted(made, "markdown").strip(), f"The seeds: {seeds}. {told}"]
 
 
 def section() -> list[str]:
@@ -125,9 +133,9 @@ def section() -> list[str]:
         ready = [entry for entry in COMPARISONS if entry.algorithm == algorithm and is_ready(entry)]
         if ready:
             name = algorithm.upper()
-            paragraphs += [f"### {name}", f"![{name} beside stable-baselines3](images/{figure(algorithm)})"]
+            paragraphs += [f"### {name}", f"![{name} beside stable-baselines3](images/{figure(ready)})"]
             for entry in ready:
-                paragraphs += [f"{entry.env}, {entry.steps_per_epoch * entry.epochs:,} steps:", scores(entry)]
+                paragraphs += [f"{entry.env}, {entry.steps_per_epoch * entry.epochs:,} steps:", *scores(entry)]
     return [*paragraphs, f"{machine('torch', 'numpy', 'gymnasium', 'stable-baselines3', 'mujoco', 'box2d')}."]
 
 

@@ -32,6 +32,7 @@ def test_the_page_holds_what_they_write() -> None:
         "## TRPO's Fisher-vector product",
         "## A memory that lasts",
         "## Off-policy algorithms against stable-baselines3",
+        "## Learning beside stable-baselines3",
     ]
 
 
