@@ -60,6 +60,11 @@ class Comparison:
         return f"{self.algorithm}-{self.env.partition('-')[0].lower()}"
 
     @property
+    def steps(self) -> int:
+        """Environment steps of a run."""
+        return self.steps_per_epoch * self.epochs
+
+    @property
     def last(self) -> int:
         """Rows of a final score: the last fifth."""
         return self.epochs // 5
@@ -96,11 +101,12 @@ COMPARISONS = (
 
 
 def figure(comparisons: list[Comparison]) -> str:
-    """Draws the curves of both sides of one algorithm, a plot for each environment; gives the picture's name."""
-    picture = ROOT / "docs" / "images" / f"rivals-{comparisons[0].algorithm}.png"
+    """Draws both sides of comparisons of one algorithm and length, a plot for each; gives the picture's name."""
+    first = comparisons[0]
+    picture = ROOT / "docs" / "images" / f"rivals-{first.algorithm}-{first.steps // 1000}k.png"
     curves = [(str(DATA / f"{side}-{entry.name}"), title) for entry in comparisons for side, title in SIDES.items()]
     dirs, legend = zip(*curves, strict=True)
-    words = ["plot", *dirs, "--legend", *legend, "-y", comparisons[0].column, "--by", "env_name"]
+    words = ["plot", *dirs, "--legend", *legend, "-y", first.column, "--by", "env_name"]
     if run([*words, "--save", str(picture)]):
         raise SystemExit(f"{picture.stem}: no figure")
     shrink(picture)
@@ -129,13 +135,13 @@ def section() -> list[str]:
         "are compared, not settings.",
         "`python benchmarks/rivals.py` trains and draws all of it; the rows of every run lie in `data/rivals/`.",
     ]
-    for algorithm in dict.fromkeys(entry.algorithm for entry in COMPARISONS):
-        ready = [entry for entry in COMPARISONS if entry.algorithm == algorithm and is_ready(entry)]
-        if ready:
-            name = algorithm.upper()
-            paragraphs += [f"### {name}", f"![{name} beside stable-baselines3](images/{figure(ready)})"]
-            for entry in ready:
-                paragraphs += [f"{entry.env}, {entry.steps_per_epoch * entry.epochs:,} steps:", *scores(entry)]
+    ready = [entry for entry in COMPARISONS if is_ready(entry)]
+    for algorithm, length in dict.fromkeys((entry.algorithm, entry.steps) for entry in ready):
+        alike = [entry for entry in ready if (entry.algorithm, entry.steps) == (algorithm, length)]
+        name = f"{algorithm.upper()}, {length:,} steps"
+        paragraphs += [f"### {name}", f"![{name}, beside stable-baselines3](images/{figure(alike)})"]
+        for entry in alike:
+            paragraphs += [f"{entry.env}:", *scores(entry)]
     return [*paragraphs, f"{machine('torch', 'numpy', 'gymnasium', 'stable-baselines3', 'mujoco', 'box2d')}."]
 
 
