@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import mmap
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -245,7 +246,9 @@ def test_the_system_logger_notes_memory_and_processor() -> None:
 
     class Grow(Callback):
         def end_batch(self) -> None:
-            held.append(np.ones(2**20))  # 8 MB
+            memory = mmap.mmap(-1, 2**23)  # 8 MB that are new in any case; an array may lie where another one was
+            np.frombuffer(memory, np.uint8)[:] = 1
+            held.append(memory)
 
     assert SystemLogger().cycle == 1000
     Trainer([TensorboardLogger([system], writer, 2), system, Grow()], BATCHES).train()
