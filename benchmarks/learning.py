@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from gates import GATES, GREEDY, Gate
-from pages import write_section
+from pages import chosen, write_section
 
 from gridrl import ExperimentGrid, load, plot
 from gridrl.envs.making import env_fn
-from gridrl.errors import did_you_mean
 from gridrl.launch.result import RunResult
 from gridrl.log.progress import read_progress
 
@@ -101,19 +100,6 @@ def section(gate: Gate, scores: list[float]) -> list[str]:
     ]
 
 
-def chosen(names: list[str]) -> list[Gate]:
-    """The gates of these names, all where none is given.
-
-    Raises:
-        SystemExit: there is no such gate.
-    """
-    known = {gate.name: gate for gate in GATES}
-    for name in names:
-        if name not in known:
-            raise SystemExit(f"{name}: no such gate; there are {', '.join(known)}.{did_you_mean(name, known)}")
-    return [known[name] for name in names or known]
-
-
 def main() -> int:
     """Trains, draws, writes, and says by its result whether every gate was passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -127,7 +113,7 @@ def main() -> int:
         return 0
     missed = []
     with tempfile.TemporaryDirectory() as temporary:
-        for gate in chosen(options.names):
+        for gate in chosen(options.names, GATES, "gate"):
             scores = [score(gate, run) for run in train(gate, options.keep or Path(temporary), options.jobs)]
             print(write_section(gate.title, section(gate, scores), DOCS / "learning.md", HEAD), flush=True)
             if min(scores) < gate.gate:

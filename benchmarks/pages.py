@@ -4,12 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol, TypeVar
+
+from gridrl.errors import did_you_mean
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HEAD = "# Benchmarks\n\nWritten by `make bench`, which fails where a target is missed."
+
+
+class Named(Protocol):
+    """What is chosen on the command line by its name."""
+
+    @property
+    def name(self) -> str:
+        """Stands once among its like."""
+        ...
+
+
+Entry = TypeVar("Entry", bound=Named)
+
+
+def chosen(names: Sequence[str], entries: Iterable[Entry], kind: str) -> list[Entry]:
+    """The entries of these names, all where none is given.
+
+    Args:
+        names: as they were typed.
+        entries: what there is.
+        kind: what an entry is called.
+
+    Raises:
+        SystemExit: there is none of such a name.
+    """
+    known = {entry.name: entry for entry in entries}
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"{name}: no such {kind}; there are {', '.join(known)}.{did_you_mean(name, known)}")
+    return [known[name] for name in names or known]
 
 
 def write_section(title: str, paragraphs: Iterable[str], page: Path = PAGE, head: str = HEAD) -> str:

@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from gallery import shrink
-from pages import machine, write_section
+from pages import chosen, machine, write_section
 
 from gridrl import ExperimentGrid
 from gridrl.algos.presets import preset
 from gridrl.commands.table import formatted
-from gridrl.errors import did_you_mean
 from gridrl.results.reader import find_runs
 from gridrl.results.table import table
 from gridrl.run import main as run
@@ -160,19 +159,6 @@ def leave_rows() -> None:
                 path.unlink()
 
 
-def chosen(names: list[str]) -> list[Comparison]:
-    """The comparisons of these names, all where none is given.
-
-    Raises:
-        SystemExit: there is no such comparison.
-    """
-    known = {entry.name: entry for entry in COMPARISONS}
-    for name in names:
-        if name not in known:
-            raise SystemExit(f"{name}: no such comparison; there are {', '.join(known)}.{did_you_mean(name, known)}")
-    return [known[name] for name in names or known]
-
-
 def main() -> int:
     """Trains, draws, writes; gives the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -186,7 +172,7 @@ def main() -> int:
     if options.list:
         print("\n".join(entry.name for entry in COMPARISONS))
         return 0
-    for entry in chosen(options.names) if not options.draw else []:
+    for entry in chosen(options.names, COMPARISONS, "comparison") if not options.draw else []:
         for side in [options.side] if options.side else SIDES:
             if not entry.train(side, options.jobs):
                 return 1

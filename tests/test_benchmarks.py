@@ -97,9 +97,9 @@ def test_every_gate_of_learning_stands_on_its_page_with_picture_and_command(monk
 def test_a_gate_that_does_not_exist_is_told_with_its_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(PAGES.__file__).parent))
     learning = load_file(Path(PAGES.__file__).with_name("learning.py"))
-    assert [gate.name for gate in learning.chosen(["ppo-pendulum"])] == ["ppo-pendulum"]
+    assert [gate.name for gate in PAGES.chosen(["ppo-pendulum"], learning.GATES, "gate")] == ["ppo-pendulum"]
     with pytest.raises(SystemExit, match=r"^ppo-cartpol: no such gate; .* Did you mean 'ppo-cartpole'\?$"):
-        learning.chosen(["ppo-cartpol"])
+        PAGES.chosen(["ppo-cartpol"], learning.GATES, "gate")
 
 
 def test_both_sides_of_the_fisher_information_agree(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_both_sides_of_the_fisher_information_agree(monkeypatch: pytest.MonkeyPa
 def test_both_sides_of_a_comparison_train_as_long_with_one_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(PAGES.__file__).parent))
     rivals = load_file(Path(PAGES.__file__).with_name("rivals.py"))
-    entries = rivals.chosen([])
+    entries = PAGES.chosen([], rivals.COMPARISONS, "comparison")
     assert len({entry.name for entry in entries}) == len(entries)
     assert {entry.algorithm for entry in entries} == {"ppo", "dqn", "sac"}
     for entry in entries:
@@ -126,4 +126,4 @@ def test_both_sides_of_a_comparison_train_as_long_with_one_preset(monkeypatch: p
         assert theirs["algorithm"] == entry.algorithm
         assert entry.last * 5 <= entry.epochs < (entry.last + 1) * 5
     with pytest.raises(SystemExit, match="there are sac-pendulum, "):
-        rivals.chosen(["sac-pendlum"])
+        PAGES.chosen(["sac-pendlum"], rivals.COMPARISONS, "comparison")

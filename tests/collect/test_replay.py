@@ -39,7 +39,7 @@ class Follower:
         return None
 
     def random(self, rng: np.random.Generator, count: int) -> Any:
-        raise NotImplementedError
+        raise AssertionError("nobody acts at random here")
 
     def one(self, obs: Any, noise: Any) -> Any:
         return worlds.act(obs)
