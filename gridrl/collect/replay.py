@@ -65,20 +65,21 @@ class ReplayCollector:
             explorer.prepare(interactions)
             chosen, noise = None, explorer.draw(self._rng, count)
         choose: Any = explorer.one if many == 1 else explorer.batch
+        obs = worlds.obs.copy()
         for t in range(steps):
             rows = t if many == 1 else slice(t * many, (t + 1) * many)
-            obs = worlds.obs.copy()
             if chosen is not None:
                 action = chosen[rows]
             else:
                 action = choose(obs, None if noise is None else noise[rows])
-            self._step(obs, action)
+            obs = self._step(obs, action)
         return worlds.finished_episodes()
 
-    def _step_one(self, obs: Array, action: Any) -> None:
+    def _step_one(self, obs: Array, action: Any) -> Array:
+        """Does a step, and gives what is acted upon next."""
         outcome = self._worlds.step(self._to_env(action))
-        # the environment may write its next observation where this one stands
-        following = outcome.obs.copy() if outcome.final_obs is None else outcome.final_obs
+        following = outcome.obs.copy()  # the environment may write its next observation where this one stands
+        last = following if outcome.final_obs is None else outcome.final_obs
         self._staging.put(
             {
                 "obs": obs[None],
@@ -88,11 +89,14 @@ class ReplayCollector:
             },
             _TRUE if outcome.terminated else _FALSE,
             _TRUE if outcome.truncated else _FALSE,
-            {"obs": following[None]},
+            {"obs": last[None]},
         )
+        return following
 
-    def _step_many(self, obs: Array, action: Array) -> None:
+    def _step_many(self, obs: Array, action: Array) -> Array:
+        """Does a step of all environments, and gives what is acted upon next."""
         outcome: Outcome = self._worlds.step(self._to_env(action))
+        following = outcome.obs.copy()
         self._staging.put(
             {
                 "obs": obs,
@@ -102,6 +106,7 @@ class ReplayCollector:
             },
             outcome.terminated,
             outcome.truncated,
-            {"obs": outcome.obs.copy()},
+            {"obs": following},
             valid=outcome.valid,
         )
+        return following
